@@ -84,11 +84,11 @@ pub trait Disk: Send + Sync {
 
 /// An open file. All methods take `&self`: one writer is the caller's promise, readers are many.
 pub trait DiskFile: Send + Sync {
-    /// Length in bytes.
+    /// Size in bytes.
     ///
     /// # Errors
     /// As the operating system.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
 
     /// Writes all of `parts`, one after the other, from byte `offset` on.
     ///
