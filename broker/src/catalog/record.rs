@@ -1,0 +1,57 @@
+//! The catalog's records, as they are stored.
+
+use bincode::{Decode, Encode};
+use uuid::Uuid;
+
+use super::TopicEntry;
+use crate::record_codec;
+
+/// A change of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum CatalogRecord {
+    /// The topic is as this says.
+    TopicSet {
+        name: String,
+        id: [u8; 16],
+        partitions: i32,
+        overrides: Vec<(String, String)>,
+    },
+    /// The topic with this id is gone.
+    TopicDeleted { id: [u8; 16] },
+    /// Producer ids below `next` may have been handed out.
+    ProducerIdsReserved { next: i64 },
+}
+
+impl CatalogRecord {
+    pub(super) fn topic_set(topic: &TopicEntry) -> Self {
+        Self::TopicSet {
+            name: topic.name.clone(),
+            id: topic.id.into_bytes(),
+            partitions: topic.partitions,
+            overrides: topic.overrides.clone().into_iter().collect(),
+        }
+    }
+
+    pub(super) fn into_topic(self) -> Option<TopicEntry> {
+        match self {
+            Self::TopicSet { name, id, partitions, overrides } => Some(TopicEntry {
+                name,
+                id: Uuid::from_bytes(id),
+                partitions,
+                overrides: overrides.into_iter().collect(),
+            }),
+            Self::TopicDeleted { .. } | Self::ProducerIdsReserved { .. } => None,
+        }
+    }
+}
+
+/// Version 1 of the stored form.
+const VERSION: u8 = 1;
+
+pub(super) fn encode(record: &CatalogRecord) -> Vec<u8> {
+    record_codec::encode(VERSION, record)
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<CatalogRecord, String> {
+    record_codec::decode(VERSION, bytes)
+}

@@ -1,0 +1,83 @@
+//! What all requests share: topics, coordinators, settings, clock.
+
+use std::sync::Arc;
+
+use ottla_storage::store::Store;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{Catalog, CatalogEvent, CatalogReply, PRODUCER_ID_BLOCK};
+use crate::config::BrokerConfig;
+use crate::env::Env;
+use crate::group::GroupCoordinator;
+use crate::machine::{Driver, Unavailable};
+use crate::topics::Topics;
+
+/// Host and port that clients are told to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// The broker behind all its transports.
+pub(crate) struct Core {
+    pub(crate) config: Arc<BrokerConfig>,
+    pub(crate) env: Env,
+    pub(crate) store: Arc<Store>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) catalog: Arc<Driver<Catalog>>,
+    pub(crate) groups: Arc<Driver<GroupCoordinator>>,
+    pub(crate) producer_ids: ProducerIds,
+    /// Cancelled when the broker begins to stop: long waits end.
+    pub(crate) draining: CancellationToken,
+    /// Set once the listener, if any, is bound.
+    pub(crate) advertised: OnceCell<Endpoint>,
+}
+
+impl Core {
+    /// Where clients reach this broker.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.advertised
+            .get()
+            .cloned()
+            .unwrap_or_else(|| Endpoint { host: "localhost".to_owned(), port: 9092 })
+    }
+
+    /// Runs work that may wait for the disk. Without real files it runs in place, so that an
+    /// ephemeral broker needs no thread.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        if self.store.is_volatile() {
+            return Ok(work());
+        }
+        tokio::task::spawn_blocking(work).await.map_err(|_| Unavailable)
+    }
+}
+
+/// Hands out producer ids from blocks that the catalog reserves.
+#[derive(Default)]
+pub(crate) struct ProducerIds(Mutex<std::ops::Range<i64>>);
+
+impl ProducerIds {
+    /// An id that no producer of this data directory has had.
+    ///
+    /// # Cancel safety
+    /// Dropping it may waste a block of ids, nothing else.
+    pub(crate) async fn next(&self, catalog: &Arc<Driver<Catalog>>) -> Result<i64, Unavailable> {
+        loop {
+            if let Some(id) = self.0.lock().next() {
+                return Ok(id);
+            }
+            let reply = catalog.call(CatalogEvent::ReserveProducerIds).await?;
+            if let CatalogReply::ProducerIds(first) = reply {
+                *self.0.lock() = first..first.saturating_add(PRODUCER_ID_BLOCK);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A machine's records in an internal partition: appended in batches, compacted by snapshot.
+//!
+//! Shell. A snapshot is a run of records between two marks; once it is durable, everything before
+//! it may go. A snapshot that a crash cut short has no end mark and is passed over on load.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_protocol::record::{BatchBuilder, BatchOptions, HEADER_LEN, Limits, RecordBatch};
+use ottla_storage::log::{Append, AppendError, Bound, Log, ReadError};
+
+use super::Machine;
+use crate::partition::Partition;
+
+/// What a record of an internal partition is, told by its key; ordinary records have none.
+const SNAPSHOT_BEGIN: &[u8] = b"snapshot-begin";
+const SNAPSHOT_RECORD: &[u8] = b"snapshot";
+const SNAPSHOT_END: &[u8] = b"snapshot-end";
+
+/// A snapshot is cut into batches of about this many bytes.
+const SNAPSHOT_BATCH_BYTES: usize = 512 * 1024;
+
+/// Below this many bytes of log a snapshot is not worth it.
+const MIN_COMPACTION_BYTES: u64 = 4 << 20;
+
+/// The log is compacted when it has grown to this many times its last snapshot.
+const COMPACTION_RATIO: u64 = 4;
+
+/// Bytes read at a time on load.
+const LOAD_BYTES: usize = 1 << 20;
+
+/// Why a machine could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// The log could not be read.
+    #[error("cannot read it: {0}")]
+    Read(#[from] ReadError),
+    /// The log holds something that is no record of this machine.
+    #[error("offset {offset} is not a valid record: {reason}")]
+    Record { offset: i64, reason: String },
+}
+
+pub(super) struct MachineLog<M: Machine> {
+    partition: Arc<Partition>,
+    new: Box<dyn Fn() -> M + Send + Sync>,
+    snapshot_bytes: u64,
+    since_snapshot: u64,
+}
+
+impl<M: Machine> MachineLog<M> {
+    /// A log of machines that start out as `new` makes them.
+    pub(super) fn new(
+        partition: Arc<Partition>,
+        new: impl Fn() -> M + Send + Sync + 'static,
+    ) -> Self {
+        Self { partition, new: Box::new(new), snapshot_bytes: 0, since_snapshot: 0 }
+    }
+
+    pub(super) fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+
+    fn log(&self) -> &Log {
+        self.partition.log()
+    }
+
+    /// Replays everything that was appended.
+    pub(super) fn load(&mut self) -> Result<M, LoadError> {
+        let mut replay = Replay { machine: (self.new)(), snapshot: None, new: &*self.new };
+        let offsets = self.log().offsets();
+        let mut next = offsets.log_start_offset;
+        while next < offsets.log_end_offset {
+            let read = self.log().read(next, LOAD_BYTES, true, Bound::LogEnd)?;
+            if read.records.is_empty() {
+                break;
+            }
+            replay.batches(read.records)?;
+            next = read.next_offset;
+        }
+        let machine = replay.machine;
+        self.since_snapshot = self.log().size();
+        Ok(machine)
+    }
+
+    /// Appends the records of one effect as one batch and returns the log's end behind it.
+    pub(super) fn append(
+        &mut self,
+        records: &[M::Record],
+        now_ms: i64,
+    ) -> Result<i64, AppendError> {
+        self.append_keyed(records.iter().map(|record| (None, M::encode(record))), now_ms)
+    }
+
+    fn append_keyed(
+        &mut self,
+        records: impl Iterator<Item = (Option<&'static [u8]>, Vec<u8>)>,
+        now_ms: i64,
+    ) -> Result<i64, AppendError> {
+        let mut builder = BatchBuilder::new(BatchOptions::unbounded());
+        for (key, value) in records {
+            builder.append(now_ms, key, Some(&value), &[]);
+        }
+        let batch = builder.build();
+        self.since_snapshot += batch.len() as u64;
+        let appended = self.log().append(internal_append(&batch)?, now_ms)?;
+        Ok(appended.last_offset + 1)
+    }
+
+    /// Whether a snapshot would make the log a good deal shorter.
+    pub(super) fn wants_compaction(&self) -> bool {
+        self.since_snapshot > MIN_COMPACTION_BYTES.max(self.snapshot_bytes * COMPACTION_RATIO)
+    }
+
+    /// Appends a snapshot of `machine`. Returns its first offset, before which the log may be
+    /// cut once the second offset, its end, is durable.
+    pub(super) fn compact(
+        &mut self,
+        machine: &M,
+        now_ms: i64,
+    ) -> Result<(i64, i64), AppendError> {
+        self.since_snapshot = 0;
+        let begin = self.append_keyed(std::iter::once((Some(SNAPSHOT_BEGIN), Vec::new())), now_ms)?;
+        let mut chunk = Vec::new();
+        let mut bytes = 0;
+        for record in machine.snapshot() {
+            let value = M::encode(&record);
+            bytes += value.len();
+            chunk.push((Some(SNAPSHOT_RECORD), value));
+            if bytes > SNAPSHOT_BATCH_BYTES {
+                self.append_keyed(std::mem::take(&mut chunk).into_iter(), now_ms)?;
+                bytes = 0;
+            }
+        }
+        chunk.push((Some(SNAPSHOT_END), Vec::new()));
+        let end = self.append_keyed(chunk.into_iter(), now_ms)?;
+        self.snapshot_bytes = std::mem::take(&mut self.since_snapshot);
+        Ok((begin - 1, end))
+    }
+}
+
+fn internal_append(batch: &Bytes) -> Result<Append, AppendError> {
+    let header = ottla_protocol::record::BatchHeader::decode(batch)
+        .map_err(|error| AppendError::Failed(error.to_string()))?;
+    Ok(Append { header, body: batch.slice(HEADER_LEN..) })
+}
+
+struct Replay<'a, M> {
+    machine: M,
+    snapshot: Option<M>,
+    new: &'a dyn Fn() -> M,
+}
+
+impl<M: Machine> Replay<'_, M> {
+    fn batches(&mut self, mut bytes: Bytes) -> Result<(), LoadError> {
+        while !bytes.is_empty() {
+            let (batch, rest) = RecordBatch::parse(bytes).map_err(|e| at(-1, &e))?;
+            let base = batch.header().base_offset;
+            for record in batch.records(&Limits::default()).map_err(|e| at(base, &e))? {
+                let record = record.map_err(|e| at(base, &e))?;
+                self.record(record.offset, record.key.as_deref(), record.value.as_deref())?;
+            }
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        offset: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), LoadError> {
+        let decode = || {
+            M::decode(value.unwrap_or_default())
+                .map_err(|reason| LoadError::Record { offset, reason })
+        };
+        match key {
+            None => {
+                self.snapshot = None;
+                self.machine.replay(decode()?);
+            }
+            Some(SNAPSHOT_BEGIN) => self.snapshot = Some((self.new)()),
+            Some(SNAPSHOT_RECORD) => {
+                if let Some(snapshot) = &mut self.snapshot {
+                    snapshot.replay(decode()?);
+                }
+            }
+            Some(SNAPSHOT_END) => {
+                if let Some(snapshot) = self.snapshot.take() {
+                    self.machine = snapshot;
+                }
+            }
+            Some(_) => {
+                return Err(LoadError::Record { offset, reason: "unknown kind".to_owned() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn at(offset: i64, error: &impl std::fmt::Display) -> LoadError {
+    LoadError::Record { offset, reason: error.to_string() }
+}
