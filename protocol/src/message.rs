@@ -126,6 +126,18 @@ macro_rules! messages {
                 }
             }
 
+            /// A request with values in all fields that `version` has.
+            #[cfg(test)]
+            fn arbitrary(key: ApiKey, version: i16, entropy: &[u8]) -> Self {
+                let source = &mut crate::arbitrary::Source::new(entropy);
+                let version = key.api().version(version);
+                match key {
+                    $(ApiKey::$name => {
+                        Self::$name(crate::arbitrary::Arbitrary::arbitrary(source, version))
+                    })+
+                }
+            }
+
             /// Reads the body that `reader` has left, to its last byte.
             pub(crate) fn read(
                 key: ApiKey,
@@ -153,6 +165,18 @@ macro_rules! messages {
             pub fn api_key(&self) -> ApiKey {
                 match self {
                     $(Self::$name(_) => ApiKey::$name,)+
+                }
+            }
+
+            /// A response with values in all fields that `version` has.
+            #[cfg(test)]
+            fn arbitrary(key: ApiKey, version: i16, entropy: &[u8]) -> Self {
+                let source = &mut crate::arbitrary::Source::new(entropy);
+                let version = key.api().version(version);
+                match key {
+                    $(ApiKey::$name => {
+                        Self::$name(crate::arbitrary::Arbitrary::arbitrary(source, version))
+                    })+
                 }
             }
 
@@ -304,3 +328,6 @@ pub(crate) fn supported(key: ApiKey, version: i16) -> Result<Version, EncodeErro
         Err(EncodeError::Version(version))
     }
 }
+
+#[cfg(test)]
+mod tests;
