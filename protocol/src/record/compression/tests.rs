@@ -251,6 +251,30 @@ mod lz4 {
         }
     }
 
+    fn linked() -> Vec<u8> {
+        let info = FrameInfo::new()
+            .block_size(BlockSize::Max64KB)
+            .block_mode(BlockMode::Linked);
+        let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+        encoder.write_all(&text().repeat(4)).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_linked_blocks_never_panic(
+            flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut stream = linked();
+            for (index, byte) in flips {
+                // Behind the header, whose checksum would refuse it.
+                let at = 7 + index.index(stream.len() - 7);
+                stream[at] ^= byte;
+            }
+            let _ = unpack(&stream);
+        }
+    }
+
     #[test]
     fn bytes_behind_the_frame_are_corrupt() {
         let packed = compress(Compression::Lz4, b"hello");
