@@ -12,6 +12,9 @@ use super::record::Record;
 /// The version of key and value that is written.
 const VERSION: i16 = 0;
 
+#[cfg(test)]
+mod tests;
+
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransactionResult {

@@ -157,7 +157,7 @@ impl Batches {
         Self { rest: bytes }
     }
 
-    /// What has not been read: empty, or the batch that was cut short, or the one refused.
+    /// What has not been read: the batch that was cut short, if any. Empty after an error.
     #[must_use]
     pub fn rest(&self) -> &Bytes {
         &self.rest
