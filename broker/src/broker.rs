@@ -17,8 +17,8 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, CatalogCommand, CatalogLimits};
-use crate::config::BrokerConfig;
-use crate::core::{Core, Endpoint, ProducerIds};
+use crate::config::{BrokerConfig, Endpoint};
+use crate::core::{Core, ProducerIds};
 use crate::env::Env;
 use crate::group::GroupCoordinator;
 use crate::machine::{Driver, LoadError, Machine};

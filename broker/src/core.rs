@@ -8,20 +8,11 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, CatalogEvent, CatalogReply, PRODUCER_ID_BLOCK};
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, Endpoint};
 use crate::env::Env;
 use crate::group::GroupCoordinator;
 use crate::machine::{Driver, Unavailable};
 use crate::topics::Topics;
-
-/// Host and port that clients are told to connect to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
 
 /// The broker behind all its transports.
 pub(crate) struct Core {

@@ -20,4 +20,3 @@ mod topic_name;
 mod topics;
 
 pub use crate::broker::{Broker, BrokerBuilder, ShutdownError, StartError};
-pub use crate::core::Endpoint;

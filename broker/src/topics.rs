@@ -51,6 +51,15 @@ impl Topic {
     }
 }
 
+/// The settings that a topic was created with. They were checked then; a program that knows fewer
+/// settings serves the topic with its defaults rather than not at all.
+pub(crate) fn stored_config(entry: &TopicEntry) -> TopicConfig {
+    TopicConfig::from_entries(&entry.overrides).unwrap_or_else(|error| {
+        tracing::error!(topic = entry.name, %error, "stored settings are not used");
+        TopicConfig::default()
+    })
+}
+
 /// All topics of the broker.
 pub(crate) struct Topics {
     store: Arc<Store>,
@@ -104,7 +113,7 @@ impl Topics {
 
     /// Makes the topic there with all its partitions; those that are there already stay.
     pub(crate) fn ensure(&self, entry: &TopicEntry) {
-        let overrides = TopicConfig::from_stored(&entry.overrides);
+        let overrides = stored_config(entry);
         let config = overrides.effective(&self.config);
         let known = self.by_name(&entry.name);
         let kept = known.as_ref().map_or(&[][..], |topic| &topic.partitions);

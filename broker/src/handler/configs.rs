@@ -8,7 +8,7 @@ use ottla_protocol::message::{
     DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym, Response, StrBytes,
 };
 
-use crate::config::{ConfigEntry, broker_entries, topic_entries};
+use crate::config::{ConfigEntry, describe_broker, describe_topic};
 use crate::core::Core;
 use crate::topic_name;
 
@@ -25,7 +25,7 @@ pub(crate) fn describe(core: &Arc<Core>, request: DescribeConfigsRequest) -> Res
                 resource_name: resource.resource_name.clone(),
                 configs: entries
                     .into_iter()
-                    .filter(|entry| is_wanted(resource, &entry.name))
+                    .filter(|entry| is_wanted(resource, entry.name))
                     .map(|entry| described(entry, &request))
                     .collect(),
                 ..Default::default()
@@ -56,12 +56,12 @@ fn entries(
                     "This server does not host this topic-partition.".to_owned(),
                 ));
             };
-            Ok(topic_entries(&core.config, &topic.overrides).collect())
+            Ok(describe_topic(&topic.overrides, &core.config))
         }
         // The empty name stands for the cluster-wide defaults, of which there are none.
         BROKER if name.is_empty() => Ok(Vec::new()),
         BROKER if name.parse() == Ok(core.config.node_id) => {
-            Ok(broker_entries(&core.config).collect())
+            Ok(describe_broker(&core.config))
         }
         BROKER => Err((
             ErrorCode::InvalidRequest,
@@ -84,20 +84,20 @@ fn is_wanted(resource: &DescribeConfigsResource, name: &str) -> bool {
 fn described(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
     let synonyms = if request.include_synonyms { entry.synonyms } else { Vec::new() };
     DescribeConfigsResourceResult {
-        name: StrBytes::from(entry.name),
+        name: StrBytes::from_static(entry.name),
         value: entry.value.map(StrBytes::from),
         read_only: entry.read_only,
         config_source: entry.source.code(),
-        is_sensitive: entry.sensitive,
+        is_sensitive: entry.is_sensitive,
         synonyms: synonyms
             .into_iter()
             .map(|synonym| DescribeConfigsSynonym {
-                name: StrBytes::from(synonym.name),
+                name: StrBytes::from_static(synonym.name),
                 value: synonym.value.map(StrBytes::from),
                 source: synonym.source.code(),
             })
             .collect(),
         config_type: entry.config_type.code(),
-        documentation: request.include_documentation.then(|| StrBytes::from_static(entry.doc)),
+        documentation: request.include_documentation.then(|| StrBytes::from_static(entry.documentation)),
     }
 }

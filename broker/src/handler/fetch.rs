@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
-    AbortedTransaction, EpochEndOffset, FetchPartition, FetchRequest, FetchResponse,
+    AbortedTransaction, DivergingEpoch, FetchPartition, FetchRequest, FetchResponse,
     FetchableTopicResponse, PartitionData, Response,
 };
 use ottla_protocol::record::Compression;
@@ -55,7 +55,7 @@ pub(crate) fn fetch(
     async move {
         if plan.request.session_id != 0 {
             return Response::Fetch(FetchResponse {
-                error_code: ErrorCode::FetchSessionIdNotFound.into(),
+                error_code: ErrorCode::FetchSessionIdNotFound,
                 ..Default::default()
             });
         }
@@ -151,7 +151,7 @@ impl Plan {
             Ok(data) => data,
             Err(code) => PartitionData {
                 partition_index: wanted.partition,
-                error_code: self.code(code).into(),
+                error_code: self.code(code),
                 high_watermark: -1,
                 last_stable_offset: -1,
                 log_start_offset: -1,
@@ -244,14 +244,14 @@ impl Target<'_> {
     }
 
     /// Where the reader's log parts from ours, if the epoch of its last record tells (KIP-595).
-    fn divergence(&self) -> Option<EpochEndOffset> {
+    fn divergence(&self) -> Option<DivergingEpoch> {
         let last = self.wanted.last_fetched_epoch;
         if last < 0 {
             return None;
         }
         let (epoch, end_offset) = self.partition.log().end_offset_for_epoch(last);
         (epoch < last || end_offset < self.wanted.fetch_offset)
-            .then(|| EpochEndOffset { epoch, end_offset })
+            .then(|| DivergingEpoch { epoch, end_offset })
     }
 }
 

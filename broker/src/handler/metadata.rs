@@ -31,7 +31,7 @@ pub(crate) fn metadata(
     let core = Arc::clone(core);
     let version = context.api_version;
     async move {
-        let may_create = core.config.auto_create_topics
+        let may_create = core.config.auto_create_topics_enable
             && (version < FIRST_ALLOW_CREATION || request.allow_auto_topic_creation);
         let topics = match request.topics {
             None => core.topics.all().iter().map(|topic| describe(&core, topic)).collect(),

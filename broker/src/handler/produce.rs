@@ -10,7 +10,7 @@ use ottla_protocol::message::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, Response,
     StrBytes, TopicProduceResponse,
 };
-use ottla_protocol::record::{Rules, ValidationError, validate};
+use ottla_protocol::record::{Rejection, validate};
 use ottla_storage::log::{Append, AppendError, Appended};
 use tokio::sync::Notify;
 
@@ -18,9 +18,6 @@ use crate::core::Core;
 use crate::partition::{Partition, Registration};
 use crate::service::{Answer, Context};
 use crate::topics::Topic;
-
-/// The first Produce version whose clients can read zstd.
-const FIRST_ZSTD_VERSION: i16 = 7;
 
 /// A batch that was appended and is not durable yet.
 struct Pending {
@@ -97,23 +94,20 @@ fn append(
     now_ms: i64,
 ) -> Result<(Arc<Partition>, Appended), Refusal> {
     let partition = topic.partition(index)?;
-    let rules = Rules {
-        allow_zstd: context.api_version >= FIRST_ZSTD_VERSION,
-        ..topic.config.rules(now_ms)
-    };
-    let valid = validate(records.unwrap_or_default(), &rules).map_err(refused)?;
-    let batch = Append { header: valid.header, body: valid.body };
+    let rules = topic.config.rules(context.api_version);
+    let valid = validate(&records.unwrap_or_default(), &rules, now_ms).map_err(refused)?;
+    let batch = Append { header: valid.head(0, 0), body: valid.batch.body() };
     match partition.log().append(batch, now_ms) {
         Ok(appended) => Ok((Arc::clone(partition), appended)),
         Err(error) => Err(append_refused(&topic.name, index, &error)),
     }
 }
 
-fn refused(error: ValidationError) -> Refusal {
+fn refused(rejection: Rejection) -> Refusal {
     Refusal {
-        code: error.code(),
-        message: Some(error.to_string()),
-        records: error.record_errors(),
+        code: ErrorCode::from(rejection.reason.code()),
+        message: Some(rejection.message),
+        records: rejection.records.into_iter().map(|record| (record.index, record.message)).collect(),
     }
 }
 
@@ -149,7 +143,7 @@ fn answer(
         }
         Err(refusal) => PartitionProduceResponse {
             index,
-            error_code: refusal.code.into(),
+            error_code: refusal.code,
             error_message: refusal.message.map(StrBytes::from),
             record_errors: refusal.records.into_iter().map(record_error).collect(),
             ..failed_partition()
@@ -220,7 +214,7 @@ async fn all_durable(pending: &[Pending]) {
 
 fn first_error(response: &ProduceResponse) -> Option<ErrorCode> {
     let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
-    partitions.map(|partition| ErrorCode::from(partition.error_code)).find(|code| code.is_error())
+    partitions.map(|partition| partition.error_code).find(|code| code.is_error())
 }
 
 fn set_error(response: &mut ProduceResponse, (topic, partition): (usize, usize), code: ErrorCode) {
@@ -231,7 +225,7 @@ fn set_error(response: &mut ProduceResponse, (topic, partition): (usize, usize),
     if let Some(answer) = answer {
         *answer = PartitionProduceResponse {
             index: answer.index,
-            error_code: code.into(),
+            error_code: code,
             ..failed_partition()
         };
     }

@@ -13,11 +13,12 @@ use ottla_protocol::message::{
 use uuid::Uuid;
 
 use crate::catalog::{CatalogEvent, CatalogReply, TopicEntry};
-use crate::config::{TopicConfig, topic_entries};
+use crate::config::{TopicConfig, describe_topic};
 use crate::core::Core;
 use crate::group::Event;
 use crate::service::Context;
 use crate::topic_name;
+use crate::topics::stored_config;
 
 /// The first DeleteTopics version that names topics by id.
 const FIRST_TOPIC_ID_DELETE: i16 = 6;
@@ -109,17 +110,19 @@ fn requested(core: &Core, topic: &CreatableTopic) -> Result<TopicEntry, Refusal>
     } else {
         assigned_partitions(core, topic)?
     };
-    let mut overrides = BTreeMap::new();
+    let mut given = BTreeMap::new();
     for config in &topic.configs {
         let Some(value) = &config.value else {
             let why = format!("Null value not supported for topic configs: {}", config.name);
             return Err((ErrorCode::InvalidConfig, why));
         };
-        overrides.insert(config.name.to_string(), value.to_string());
+        given.insert(&**config.name, &**value);
     }
-    let config = TopicConfig::parse(overrides)
+    let config = TopicConfig::from_entries(given)
         .map_err(|error| (ErrorCode::InvalidConfig, error.to_string()))?;
-    Ok(TopicEntry { partitions, overrides: config.into_overrides(), ..new_topic(core, &topic.name) })
+    let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let overrides = config.iter().map(own).collect();
+    Ok(TopicEntry { partitions, overrides, ..new_topic(core, &topic.name) })
 }
 
 fn replicated_once(factor: i16) -> Result<(), Refusal> {
@@ -189,14 +192,15 @@ fn created(
             };
         }
     };
-    let config = TopicConfig::from_stored(&topic.overrides);
-    let configs = topic_entries(&core.config, &config)
+    let config = stored_config(&topic);
+    let configs = describe_topic(&config, &core.config)
+        .into_iter()
         .map(|entry| CreatableTopicConfigs {
-            name: StrBytes::from(entry.name),
+            name: StrBytes::from_static(entry.name),
             value: entry.value.map(StrBytes::from),
             read_only: entry.read_only,
             config_source: entry.source.code(),
-            is_sensitive: entry.sensitive,
+            is_sensitive: entry.is_sensitive,
         })
         .collect();
     CreatableTopicResult {

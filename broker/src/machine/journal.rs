@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::record::{BatchBuilder, BatchOptions, HEADER_LEN, Limits, RecordBatch};
+use ottla_protocol::record::{BatchBuilder, BatchOptions, Limits, RecordBatch};
 use ottla_storage::log::{Append, AppendError, Bound, Log, ReadError};
 
 use super::Machine;
@@ -25,6 +25,9 @@ const MIN_COMPACTION_BYTES: u64 = 4 << 20;
 
 /// The log is compacted when it has grown to this many times its last snapshot.
 const COMPACTION_RATIO: u64 = 4;
+
+/// The records of one effect have one fate, so they are one batch; it must fit a segment.
+const MAX_BATCH_BYTES: usize = 48 << 20;
 
 /// Bytes read at a time on load.
 const LOAD_BYTES: usize = 1 << 20;
@@ -96,14 +99,10 @@ impl<M: Machine> MachineLog<M> {
         records: impl Iterator<Item = (Option<&'static [u8]>, Vec<u8>)>,
         now_ms: i64,
     ) -> Result<i64, AppendError> {
-        let mut builder = BatchBuilder::new(BatchOptions::unbounded());
-        for (key, value) in records {
-            builder.append(now_ms, key, Some(&value), &[]);
-        }
-        let batch = builder.build();
-        self.since_snapshot += batch.len() as u64;
-        let appended = self.log().append(internal_append(&batch)?, now_ms)?;
-        Ok(appended.last_offset + 1)
+        let batch = build(records, now_ms)?;
+        self.since_snapshot += batch.bytes().len() as u64;
+        let append = Append { header: *batch.header(), body: batch.body() };
+        Ok(self.log().append(append, now_ms)?.last_offset + 1)
     }
 
     /// Whether a snapshot would make the log a good deal shorter.
@@ -138,10 +137,19 @@ impl<M: Machine> MachineLog<M> {
     }
 }
 
-fn internal_append(batch: &Bytes) -> Result<Append, AppendError> {
-    let header = ottla_protocol::record::BatchHeader::decode(batch)
-        .map_err(|error| AppendError::Failed(error.to_string()))?;
-    Ok(Append { header, body: batch.slice(HEADER_LEN..) })
+/// One batch of all `records`.
+fn build(
+    records: impl Iterator<Item = (Option<&'static [u8]>, Vec<u8>)>,
+    now_ms: i64,
+) -> Result<RecordBatch, AppendError> {
+    const TOO_LARGE: AppendError = AppendError::Invalid("the records do not fit a batch");
+    let options = BatchOptions { max_size: MAX_BATCH_BYTES, ..BatchOptions::default() };
+    let mut builder = BatchBuilder::new(options).map_err(|_| TOO_LARGE)?;
+    for (key, value) in records {
+        builder.append(now_ms, key, Some(&value), &[]).map_err(|_| TOO_LARGE)?;
+    }
+    let bytes = builder.build().map_err(|_| TOO_LARGE)?;
+    Ok(RecordBatch::parse(bytes).map_err(|_| TOO_LARGE)?.0)
 }
 
 struct Replay<'a, M> {
