@@ -5,3 +5,9 @@
 
 pub mod config;
 pub mod disk;
+pub mod error;
+
+mod layout;
+mod partition_metadata;
+mod state_codec;
+mod text_checkpoint;
