@@ -20,7 +20,7 @@ use crate::catalog::{Catalog, CatalogCommand, CatalogLimits};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::Env;
-use crate::group::GroupCoordinator;
+use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
 use crate::machine::{Driver, LoadError, Machine};
 use crate::partition::Partition;
 use crate::server::Server;
@@ -197,10 +197,13 @@ fn assemble(store: &Arc<Store>, config: &Arc<BrokerConfig>, env: &Env) -> Result
         }
     })?;
     reconcile(store, &topics, &catalog);
-    let group_config = config.group_config();
-    let seed = env.random_u64();
-    let new_groups = move || GroupCoordinator::new(group_config.clone(), seed);
-    let groups = load(store, env, GROUPS_LOG, new_groups, |never| match never {})?;
+    let group_config = group_config(config);
+    let ids = env.clone();
+    let new_groups = move || {
+        let ids = ids.clone();
+        GroupCoordinator::new(group_config.clone(), move || ids.uuid())
+    };
+    let groups = load(store, env, GROUPS_LOG, new_groups, report)?;
     Ok(Core {
         config: Arc::clone(config),
         env: env.clone(),
@@ -212,6 +215,19 @@ fn assemble(store: &Arc<Store>, config: &Arc<BrokerConfig>, env: &Env) -> Result
         draining: CancellationToken::new(),
         advertised: OnceCell::new(),
     })
+}
+
+fn group_config(config: &BrokerConfig) -> GroupConfig {
+    GroupConfig {
+        min_session_timeout: config.group_min_session_timeout,
+        max_session_timeout: config.group_max_session_timeout,
+        initial_rebalance_delay: config.group_initial_rebalance_delay,
+        max_size: config.group_max_size,
+        offset_metadata_max_bytes: config.offset_metadata_max_bytes,
+        offsets_retention: config.offsets_retention,
+        offsets_retention_check_interval: config.offsets_retention_check_interval,
+        ..GroupConfig::default()
+    }
 }
 
 fn load<M: Machine>(
@@ -236,6 +252,24 @@ fn load<M: Machine>(
     };
     Driver::load(Partition::new(log), env.clone(), new, execute)
         .map_err(|error: LoadError| damaged(error.to_string()))
+}
+
+/// Tells the operator what became of a group.
+fn report(command: GroupCommand) {
+    match command {
+        GroupCommand::Rebalancing { group_id, generation_id, reason } => {
+            tracing::info!(group = &*group_id, generation_id, ?reason, "group rebalances");
+        }
+        GroupCommand::GenerationStarted { group_id, generation_id, members } => {
+            tracing::info!(group = &*group_id, generation_id, members, "generation started");
+        }
+        GroupCommand::MemberExpired { group_id, member_id } => {
+            tracing::warn!(group = &*group_id, member = &*member_id, "member expired");
+        }
+        GroupCommand::MemberFenced { group_id, member_id } => {
+            tracing::warn!(group = &*group_id, member = &*member_id, "member fenced");
+        }
+    }
 }
 
 /// Brings the directories in line with the catalog: a crash may have come between a change of the

@@ -16,6 +16,7 @@ pub(crate) use record::CatalogRecord;
 
 use crate::env::Now;
 use crate::machine::{Effects, Machine, Token};
+use crate::record_codec::{EncodedRecord, RecordError};
 
 /// Producer ids are handed out of blocks of this size, one record a block.
 pub(crate) const PRODUCER_ID_BLOCK: i64 = 1000;
@@ -256,12 +257,12 @@ impl Machine for Catalog {
         self.topics.values().map(CatalogRecord::topic_set).chain([ids]).collect()
     }
 
-    fn encode(record: &CatalogRecord) -> Vec<u8> {
-        record::encode(record)
+    fn encode(record: &CatalogRecord) -> Result<EncodedRecord, RecordError> {
+        record.encode()
     }
 
-    fn decode(bytes: &[u8]) -> Result<CatalogRecord, String> {
-        record::decode(bytes)
+    fn decode(key: &[u8], value: Option<&[u8]>) -> Result<CatalogRecord, RecordError> {
+        CatalogRecord::decode(key, value)
     }
 }
 

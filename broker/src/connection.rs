@@ -97,14 +97,15 @@ impl Connection {
     async fn run(mut self) -> Result<(), Ended> {
         let draining = self.core.draining.clone();
         loop {
+            let idle = self.waiting.is_empty();
+            let has_room = self.waiting.len() < MAX_PIPELINED;
             tokio::select! {
                 biased;
-                Some(finished) = self.waiting.next(), if !self.waiting.is_empty() => {
+                Some(finished) = self.waiting.next(), if !idle => {
                     self.send(finished).await?;
                 }
                 () = draining.cancelled() => return self.drain().await,
-                frame = self.incoming.next(self.waiting.is_empty()),
-                        if self.waiting.len() < MAX_PIPELINED => {
+                frame = self.incoming.next(idle), if has_room => {
                     match frame? {
                         Some(frame) => self.accept(frame)?,
                         None => return Ok(()),

@@ -14,6 +14,7 @@ pub(crate) use journal::LoadError;
 use std::time::Duration;
 
 use crate::env::Now;
+use crate::record_codec::{EncodedRecord, RecordError};
 
 /// Names a request that waits for its reply.
 pub type Token = u64;
@@ -85,8 +86,8 @@ pub(crate) trait Machine: Send + 'static {
     fn snapshot(&self) -> Vec<Self::Record>;
 
     /// The stored form of a record.
-    fn encode(record: &Self::Record) -> Vec<u8>;
+    fn encode(record: &Self::Record) -> Result<EncodedRecord, RecordError>;
 
-    /// The record of a stored form; an error says why it is not one.
-    fn decode(bytes: &[u8]) -> Result<Self::Record, String>;
+    /// The record of a stored form.
+    fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self::Record, RecordError>;
 }

@@ -5,7 +5,8 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ottla_protocol::message::{Request, Response, StrBytes};
+use ottla_protocol::StrBytes;
+use ottla_protocol::message::{Request, Response};
 
 use crate::core::Core;
 use crate::handler::{

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use ottla_protocol::ErrorCode;
-use ottla_protocol::message::StrBytes;
+use ottla_protocol::{ErrorCode, StrBytes};
+
 use ottla_storage::log::LogIdentity;
 use ottla_storage::store::Store;
 use parking_lot::RwLock;

@@ -11,3 +11,4 @@ mod layout;
 mod partition_metadata;
 mod state_codec;
 mod text_checkpoint;
+pub mod log; pub mod store;

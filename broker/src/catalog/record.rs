@@ -4,7 +4,7 @@ use bincode::{Decode, Encode};
 use uuid::Uuid;
 
 use super::TopicEntry;
-use crate::record_codec;
+use crate::record_codec::{self, EncodedRecord, RecordError};
 
 /// A change of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -43,15 +43,22 @@ impl CatalogRecord {
             Self::TopicDeleted { .. } | Self::ProducerIdsReserved { .. } => None,
         }
     }
+
+    /// Key and value for the log. The key says what the record is about.
+    pub(super) fn encode(&self) -> Result<EncodedRecord, RecordError> {
+        let about = match self {
+            Self::TopicSet { id, .. } | Self::TopicDeleted { id } => Some(*id),
+            Self::ProducerIdsReserved { .. } => None,
+        };
+        Ok(EncodedRecord {
+            key: record_codec::encode(&about)?,
+            value: Some(record_codec::encode(self)?),
+        })
+    }
+
+    /// Reads back what [`CatalogRecord::encode`] wrote.
+    pub(super) fn decode(_key: &[u8], value: Option<&[u8]>) -> Result<Self, RecordError> {
+        record_codec::decode(value.unwrap_or_default())
+    }
 }
 
-/// Version 1 of the stored form.
-const VERSION: u8 = 1;
-
-pub(super) fn encode(record: &CatalogRecord) -> Vec<u8> {
-    record_codec::encode(VERSION, record)
-}
-
-pub(super) fn decode(bytes: &[u8]) -> Result<CatalogRecord, String> {
-    record_codec::decode(VERSION, bytes)
-}

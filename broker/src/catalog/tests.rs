@@ -103,8 +103,8 @@ proptest::proptest! {
                 _ => CatalogEvent::ReserveProducerIds(1),
             };
             for record in live.handle(event, NOW).records {
-                let stored = Catalog::encode(&record);
-                replayed.replay(Catalog::decode(&stored).unwrap());
+                let stored = Catalog::encode(&record).unwrap();
+                replayed.replay(Catalog::decode(&stored.key, stored.value.as_deref()).unwrap());
             }
         }
         let mut restored = Catalog::default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ottla_protocol::record::TimestampType;
+use ottla_protocol::record::{Limits, Rules, TimestampType};
 use ottla_storage::config::{Durability, LogConfig};
 
 use super::broker::BrokerConfig;
@@ -150,6 +150,19 @@ pub struct EffectiveTopicConfig {
 }
 
 impl EffectiveTopicConfig {
+    /// What a producer that speaks this version of Produce may append.
+    pub(crate) fn rules(&self, produce_version: i16) -> Rules {
+        Rules {
+            max_batch_size: usize::try_from(self.max_message_bytes).unwrap_or(usize::MAX),
+            produce_version,
+            compacted: self.cleanup_policy.compact,
+            timestamp_type: self.message_timestamp_type,
+            timestamp_before_max: self.message_timestamp_before_max,
+            timestamp_after_max: self.message_timestamp_after_max,
+            limits: Limits::default(),
+        }
+    }
+
     pub(super) fn read(values: &impl Values) -> Self {
         let cleanup = values.list("cleanup.policy");
         let append_time = values.text("message.timestamp.type").as_deref() == Some("LogAppendTime");

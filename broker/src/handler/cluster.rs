@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ottla_protocol::ErrorCode;
+use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     Coordinator, DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
-    FindCoordinatorRequest, FindCoordinatorResponse, Response, StrBytes,
+    FindCoordinatorRequest, FindCoordinatorResponse, Response,
 };
 
 use crate::core::Core;

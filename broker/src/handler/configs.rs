@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ottla_protocol::ErrorCode;
+use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
-    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym, Response, StrBytes,
+    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym, Response,
 };
 
 use crate::config::{ConfigEntry, describe_broker, describe_topic};

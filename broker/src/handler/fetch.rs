@@ -12,7 +12,7 @@ use ottla_protocol::message::{
     AbortedTransaction, DivergingEpoch, FetchPartition, FetchRequest, FetchResponse,
     FetchableTopicResponse, PartitionData, Response,
 };
-use ottla_protocol::record::Compression;
+use ottla_protocol::record::{Batches, Compression};
 use ottla_storage::log::{Bound, LogRead, Offsets, ReadError};
 use tokio::sync::Notify;
 
@@ -266,6 +266,7 @@ fn read_code(error: &ReadError) -> ErrorCode {
 }
 
 fn has_zstd(records: &Bytes) -> bool {
-    ottla_protocol::record::headers(records)
-        .any(|header| header.attributes.compression() == Ok(Compression::Zstd))
+    Batches::new(records.clone())
+        .flatten()
+        .any(|batch| batch.header().attributes.compression() == Ok(Compression::Zstd))
 }

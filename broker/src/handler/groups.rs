@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::ErrorCode;
+use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest,
     DescribeGroupsResponse, DescribedGroup, DescribedGroupMember, HeartbeatRequest,
     HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember,
     LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, ListedGroup,
-    MemberIdentity, MemberResponse, Response, StrBytes, SyncGroupRequest, SyncGroupResponse,
+    MemberIdentity, MemberResponse, Response, SyncGroupRequest, SyncGroupResponse,
 };
 
 use crate::core::Core;
@@ -50,10 +50,10 @@ pub(super) fn code(error: GroupError) -> ErrorCode {
 
 /// Asks the coordinator now; the future waits for its reply. A coordinator that cannot answer is
 /// one that clients look for again.
-pub(super) fn ask(
+pub(super) fn ask<F: FnOnce(Token) -> Event>(
     core: &Arc<Core>,
-    event: impl FnOnce(Token) -> Event,
-) -> impl Future<Output = Result<Reply, ErrorCode>> + Send + use<impl FnOnce(Token) -> Event> {
+    event: F,
+) -> impl Future<Output = Result<Reply, ErrorCode>> + Send + use<F> {
     let call: Call<GroupCoordinator> = core.groups.call(event);
     let draining = core.draining.clone();
     async move {
@@ -260,7 +260,7 @@ fn described(group: group::DescribedGroup, api_version: i16) -> DescribedGroup {
         error_code: code(group.error),
         error_message: missing.then(|| text(&format!("Group {} not found.", group.group_id))),
         group_id: text(&group.group_id),
-        group_state: text(group.group_state.name()),
+        group_state: text(group.group_state.as_str()),
         protocol_type: text(&group.protocol_type),
         protocol_data: text(&group.protocol_data),
         members: group
@@ -304,7 +304,7 @@ fn listed(group: &group::ListedGroup) -> ListedGroup {
     ListedGroup {
         group_id: text(&group.group_id),
         protocol_type: text(&group.protocol_type),
-        group_state: text(group.group_state.name()),
+        group_state: text(group.group_state.as_str()),
         group_type: text(group.group_type),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ottla_protocol::ErrorCode;
+use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
     DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
-    MetadataResponsePartition, MetadataResponseTopic, Response, StrBytes,
+    MetadataResponsePartition, MetadataResponseTopic, Response,
 };
 use uuid::Uuid;
 

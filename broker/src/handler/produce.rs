@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_protocol::ErrorCode;
+use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, Response,
-    StrBytes, TopicProduceResponse,
+    TopicProduceResponse,
 };
 use ottla_protocol::record::{Rejection, validate};
 use ottla_storage::log::{Append, AppendError, Appended};

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use ottla_protocol::ErrorCode;
+use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreatePartitionsRequest,
     CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
     CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicState,
-    DeleteTopicsRequest, DeleteTopicsResponse, Response, StrBytes,
+    DeleteTopicsRequest, DeleteTopicsResponse, Response,
 };
 use uuid::Uuid;
 
@@ -116,7 +116,7 @@ fn requested(core: &Core, topic: &CreatableTopic) -> Result<TopicEntry, Refusal>
             let why = format!("Null value not supported for topic configs: {}", config.name);
             return Err((ErrorCode::InvalidConfig, why));
         };
-        given.insert(&**config.name, &**value);
+        given.insert(&*config.name, &**value);
     }
     let config = TopicConfig::from_entries(given)
         .map_err(|error| (ErrorCode::InvalidConfig, error.to_string()))?;

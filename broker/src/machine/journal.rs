@@ -6,16 +6,42 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::record::{BatchBuilder, BatchOptions, Limits, RecordBatch};
+use ottla_protocol::record::{BatchBuilder, BatchOptions, Header, Limits, Record, RecordBatch};
 use ottla_storage::log::{Append, AppendError, Bound, Log, ReadError};
 
 use super::Machine;
+use crate::record_codec::{EncodedRecord, RecordError};
 use crate::partition::Partition;
 
-/// What a record of an internal partition is, told by its key; ordinary records have none.
-const SNAPSHOT_BEGIN: &[u8] = b"snapshot-begin";
-const SNAPSHOT_RECORD: &[u8] = b"snapshot";
-const SNAPSHOT_END: &[u8] = b"snapshot-end";
+/// The header of records that belong to a snapshot; ordinary records have none.
+const SNAPSHOT: &str = "snapshot";
+
+/// What a record is to a snapshot: the value of its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Begin,
+    Record,
+    End,
+}
+
+impl Mark {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Record => "record",
+            Self::End => "end",
+        }
+    }
+
+    fn named(name: &[u8]) -> Option<Self> {
+        [Self::Begin, Self::Record, Self::End]
+            .into_iter()
+            .find(|mark| mark.name().as_bytes() == name)
+    }
+}
+
+/// A record with what it is to a snapshot.
+type Marked = (Option<Mark>, EncodedRecord);
 
 /// A snapshot is cut into batches of about this many bytes.
 const SNAPSHOT_BATCH_BYTES: usize = 512 * 1024;
@@ -28,6 +54,8 @@ const COMPACTION_RATIO: u64 = 4;
 
 /// The records of one effect have one fate, so they are one batch; it must fit a segment.
 const MAX_BATCH_BYTES: usize = 48 << 20;
+
+const TOO_LARGE: AppendError = AppendError::Invalid("the records do not fit a batch");
 
 /// Bytes read at a time on load.
 const LOAD_BYTES: usize = 1 << 20;
@@ -91,14 +119,12 @@ impl<M: Machine> MachineLog<M> {
         records: &[M::Record],
         now_ms: i64,
     ) -> Result<i64, AppendError> {
-        self.append_keyed(records.iter().map(|record| (None, M::encode(record))), now_ms)
+        let encode = |record| Ok((None, M::encode(record)?));
+        let encoded: Result<Vec<Marked>, RecordError> = records.iter().map(encode).collect();
+        self.append_marked(&encoded.map_err(|_| TOO_LARGE)?, now_ms)
     }
 
-    fn append_keyed(
-        &mut self,
-        records: impl Iterator<Item = (Option<&'static [u8]>, Vec<u8>)>,
-        now_ms: i64,
-    ) -> Result<i64, AppendError> {
+    fn append_marked(&mut self, records: &[Marked], now_ms: i64) -> Result<i64, AppendError> {
         let batch = build(records, now_ms)?;
         self.since_snapshot += batch.bytes().len() as u64;
         let append = Append { header: *batch.header(), body: batch.body() };
@@ -118,35 +144,34 @@ impl<M: Machine> MachineLog<M> {
         now_ms: i64,
     ) -> Result<(i64, i64), AppendError> {
         self.since_snapshot = 0;
-        let begin = self.append_keyed(std::iter::once((Some(SNAPSHOT_BEGIN), Vec::new())), now_ms)?;
+        let begin = self.append_marked(&[(Some(Mark::Begin), EncodedRecord::default())], now_ms)?;
         let mut chunk = Vec::new();
         let mut bytes = 0;
         for record in machine.snapshot() {
-            let value = M::encode(&record);
-            bytes += value.len();
-            chunk.push((Some(SNAPSHOT_RECORD), value));
+            let record = M::encode(&record).map_err(|_| TOO_LARGE)?;
+            bytes += record.key.len() + record.value.as_ref().map_or(0, Vec::len);
+            chunk.push((Some(Mark::Record), record));
             if bytes > SNAPSHOT_BATCH_BYTES {
-                self.append_keyed(std::mem::take(&mut chunk).into_iter(), now_ms)?;
+                self.append_marked(&std::mem::take(&mut chunk), now_ms)?;
                 bytes = 0;
             }
         }
-        chunk.push((Some(SNAPSHOT_END), Vec::new()));
-        let end = self.append_keyed(chunk.into_iter(), now_ms)?;
+        chunk.push((Some(Mark::End), EncodedRecord::default()));
+        let end = self.append_marked(&chunk, now_ms)?;
         self.snapshot_bytes = std::mem::take(&mut self.since_snapshot);
         Ok((begin - 1, end))
     }
 }
 
 /// One batch of all `records`.
-fn build(
-    records: impl Iterator<Item = (Option<&'static [u8]>, Vec<u8>)>,
-    now_ms: i64,
-) -> Result<RecordBatch, AppendError> {
-    const TOO_LARGE: AppendError = AppendError::Invalid("the records do not fit a batch");
+fn build(records: &[Marked], now_ms: i64) -> Result<RecordBatch, AppendError> {
     let options = BatchOptions { max_size: MAX_BATCH_BYTES, ..BatchOptions::default() };
     let mut builder = BatchBuilder::new(options).map_err(|_| TOO_LARGE)?;
-    for (key, value) in records {
-        builder.append(now_ms, key, Some(&value), &[]).map_err(|_| TOO_LARGE)?;
+    for (mark, record) in records {
+        let header = mark.map(|mark| Header::new(SNAPSHOT, mark.name()));
+        builder
+            .append(now_ms, Some(&record.key), record.value.as_deref(), header.as_slice())
+            .map_err(|_| TOO_LARGE)?;
     }
     let bytes = builder.build().map_err(|_| TOO_LARGE)?;
     Ok(RecordBatch::parse(bytes).map_err(|_| TOO_LARGE)?.0)
@@ -165,41 +190,33 @@ impl<M: Machine> Replay<'_, M> {
             let base = batch.header().base_offset;
             for record in batch.records(&Limits::default()).map_err(|e| at(base, &e))? {
                 let record = record.map_err(|e| at(base, &e))?;
-                self.record(record.offset, record.key.as_deref(), record.value.as_deref())?;
+                self.record(&record).map_err(|error| at(record.offset, &error))?;
             }
             bytes = rest;
         }
         Ok(())
     }
 
-    fn record(
-        &mut self,
-        offset: i64,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-    ) -> Result<(), LoadError> {
+    fn record(&mut self, record: &Record) -> Result<(), RecordError> {
         let decode = || {
-            M::decode(value.unwrap_or_default())
-                .map_err(|reason| LoadError::Record { offset, reason })
+            M::decode(record.key.as_deref().unwrap_or_default(), record.value.as_deref())
         };
-        match key {
+        let mark = record.header(SNAPSHOT).flatten().and_then(|name| Mark::named(&name));
+        match mark {
             None => {
                 self.snapshot = None;
                 self.machine.replay(decode()?);
             }
-            Some(SNAPSHOT_BEGIN) => self.snapshot = Some((self.new)()),
-            Some(SNAPSHOT_RECORD) => {
+            Some(Mark::Begin) => self.snapshot = Some((self.new)()),
+            Some(Mark::Record) => {
                 if let Some(snapshot) = &mut self.snapshot {
                     snapshot.replay(decode()?);
                 }
             }
-            Some(SNAPSHOT_END) => {
+            Some(Mark::End) => {
                 if let Some(snapshot) = self.snapshot.take() {
                     self.machine = snapshot;
                 }
-            }
-            Some(_) => {
-                return Err(LoadError::Record { offset, reason: "unknown kind".to_owned() });
             }
         }
         Ok(())
