@@ -24,6 +24,16 @@ impl Endpoint {
                 .parse()
                 .is_ok_and(|ip: IpAddr| ip.is_unspecified())
     }
+
+    /// The address to bind, which is never without a host: an empty one becomes `0.0.0.0`.
+    #[must_use]
+    pub fn to_bind(&self) -> String {
+        if self.host.is_empty() {
+            format!("0.0.0.0:{}", self.port)
+        } else {
+            self.to_string()
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {

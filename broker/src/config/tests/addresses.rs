@@ -37,3 +37,10 @@ fn an_address_that_no_client_can_reach_is_not_advertised() {
         assert!(refusal("advertised.listeners", address).contains("clients can connect to"));
     }
 }
+
+#[test]
+fn an_address_to_bind_has_a_host() {
+    for (text, bound) in [(":1", "0.0.0.0:1"), ("[::1]:1", "[::1]:1"), ("a:1", "a:1")] {
+        assert_eq!(text.parse::<Endpoint>().unwrap().to_bind(), bound);
+    }
+}

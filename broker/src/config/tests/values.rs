@@ -184,3 +184,24 @@ fn an_older_name_counts_when_the_newer_one_is_absent() {
     let both = broker(&[("log.dir", "/old"), ("log.dirs", "/new")]);
     assert_eq!(both.log_dir, PathBuf::from("/new"));
 }
+
+proptest::proptest! {
+    /// What is stored of a value is the value, whatever a client writes.
+    #[test]
+    fn a_value_that_is_taken_is_stored_as_itself(
+        text in "[ ]?([-+]?[0-9]{1,20}|[0-9.eE+-]{1,9}|[a-zA-Z, ]{0,20}|\\PC{0,40})",
+    ) {
+        for setting in topic_settings().iter().chain(broker_settings()) {
+            if let Ok(value) = setting.parse(&text) {
+                proptest::prop_assert_eq!(setting.parse(&value.to_string()).unwrap(), value);
+            }
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_read_is_written_as_itself(text in "\\PC{0,10}:[0-9]{0,6}|[:\\[\\]0-9a-f]{0,12}") {
+        if let Ok(endpoint) = text.parse::<Endpoint>() {
+            proptest::prop_assert_eq!(endpoint.to_string().parse::<Endpoint>().unwrap(), endpoint);
+        }
+    }
+}
