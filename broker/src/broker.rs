@@ -4,14 +4,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ottla_storage::config::{Durability, LogConfig};
 use ottla_storage::disk::{Disk, MemoryDisk, OsDisk};
 use ottla_storage::log::LogIdentity;
 use ottla_storage::store::{OpenError, Store, StoreOptions};
 use tokio::net::TcpListener;
-use tokio::sync::OnceCell;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -96,9 +95,10 @@ impl BrokerBuilder {
         self
     }
 
-    /// What clients are told to connect to; otherwise the address that is listened on.
-    pub fn advertise(mut self, host: impl Into<String>, port: u16) -> Self {
-        self.advertise = Some(Endpoint { host: host.into(), port });
+    /// What clients are told to connect to; otherwise the address that is listened on, or, when
+    /// that is every address of the machine, the one that the client came by.
+    pub fn advertise(mut self, endpoint: Endpoint) -> Self {
+        self.advertise = Some(endpoint);
         self
     }
 
@@ -129,7 +129,7 @@ impl BrokerBuilder {
         tasks.spawn(Arc::clone(&core.catalog).run(stop.clone()));
         tasks.spawn(Arc::clone(&core.groups).run(stop.clone()));
         let local_addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        if let Some(endpoint) = self.advertise.or_else(|| local_addr.map(endpoint_of)) {
+        if let Some(endpoint) = self.advertise.or_else(|| local_addr.and_then(endpoint_of)) {
             // A fresh cell takes its first value.
             let _ = core.advertised.set(endpoint);
         }
@@ -152,14 +152,10 @@ async fn bind(address: &str) -> Result<TcpListener, StartError> {
         .map_err(|error| StartError::Listen { address: address.to_owned(), error })
 }
 
-/// A listener on all addresses is reached by this machine's name only if told so.
-fn endpoint_of(address: SocketAddr) -> Endpoint {
-    let host = if address.ip().is_unspecified() {
-        "127.0.0.1".to_owned()
-    } else {
-        address.ip().to_string()
-    };
-    Endpoint { host, port: address.port() }
+/// What is listened on, unless that is every address of the machine.
+fn endpoint_of(address: SocketAddr) -> Option<Endpoint> {
+    let ip = address.ip();
+    (!ip.is_unspecified()).then(|| Endpoint { host: ip.to_string(), port: address.port() })
 }
 
 async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, StartError> {
@@ -213,7 +209,7 @@ fn assemble(store: &Arc<Store>, config: &Arc<BrokerConfig>, env: &Env) -> Result
         groups,
         producer_ids: ProducerIds::default(),
         draining: CancellationToken::new(),
-        advertised: OnceCell::new(),
+        advertised: OnceLock::new(),
     })
 }
 
@@ -328,7 +324,7 @@ impl Broker {
         self.local_addr
     }
 
-    /// What clients are told to connect to, if the broker listens or was told.
+    /// What all clients are told to connect to, if it is one thing.
     #[must_use]
     pub fn advertised(&self) -> Option<&Endpoint> {
         self.core.advertised.get()

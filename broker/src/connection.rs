@@ -63,6 +63,7 @@ struct Connection {
     incoming: Incoming,
     writer: OwnedWriteHalf,
     waiting: FuturesOrdered<BoxFuture<'static, Finished>>,
+    local: Option<SocketAddr>,
     client_host: StrBytes,
 }
 
@@ -76,12 +77,14 @@ pub(crate) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
+    let local = stream.local_addr().ok();
     let (reader, writer) = stream.into_split();
     let connection = Connection {
         incoming: Incoming::new(reader, input_bytes, &core.config),
         core,
         writer,
         waiting: FuturesOrdered::new(),
+        local,
         client_host: StrBytes::from(format!("/{}", peer.ip())),
     };
     match connection.run().await {
@@ -157,6 +160,7 @@ impl Connection {
         Context {
             api_version: header.api_version,
             client_id: header.client_id.clone().unwrap_or_default(),
+            local: self.local,
             client_host: self.client_host.clone(),
         }
     }

@@ -1,10 +1,9 @@
 //! What all requests share: topics, coordinators, settings, clock.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ottla_storage::store::Store;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, CatalogEvent, CatalogReply, PRODUCER_ID_BLOCK};
@@ -12,6 +11,7 @@ use crate::config::{BrokerConfig, Endpoint};
 use crate::env::Env;
 use crate::group::GroupCoordinator;
 use crate::machine::{Driver, Unavailable};
+use crate::service::Context;
 use crate::topics::Topics;
 
 /// The broker behind all its transports.
@@ -25,17 +25,19 @@ pub(crate) struct Core {
     pub(crate) producer_ids: ProducerIds,
     /// Cancelled when the broker begins to stop: long waits end.
     pub(crate) draining: CancellationToken,
-    /// Set once the listener, if any, is bound.
-    pub(crate) advertised: OnceCell<Endpoint>,
+    /// What clients are told to connect to, once known. A broker that listens on all addresses
+    /// of the machine has none: it tells each client the address that the client came by.
+    pub(crate) advertised: OnceLock<Endpoint>,
 }
 
 impl Core {
-    /// Where clients reach this broker.
-    pub(crate) fn endpoint(&self) -> Endpoint {
-        self.advertised
-            .get()
-            .cloned()
-            .unwrap_or_else(|| Endpoint { host: "localhost".to_owned(), port: 9092 })
+    /// Where the client of this request reaches the broker.
+    pub(crate) fn endpoint(&self, context: &Context) -> Endpoint {
+        match (self.advertised.get(), context.local) {
+            (Some(advertised), _) => advertised.clone(),
+            (None, Some(local)) => Endpoint { host: local.ip().to_string(), port: local.port() },
+            (None, None) => Endpoint { host: "localhost".to_owned(), port: 0 },
+        }
     }
 
     /// Runs work that may wait for the disk. Without real files it runs in place, so that an

@@ -2,6 +2,7 @@
 //!
 //! Shell. Every transport ends here; nothing below knows about sockets or frames.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) api_version: i16,
     /// What the client calls itself.
     pub(crate) client_id: StrBytes,
+    /// The address of ours that the client is connected to; none without a socket.
+    pub(crate) local: Option<SocketAddr>,
     /// Address of the client, as groups show it.
     pub(crate) client_host: StrBytes,
 }

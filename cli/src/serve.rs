@@ -49,13 +49,13 @@ async fn run(config: BrokerConfig, data: PathBuf) -> Result<(), Failure> {
 
 async fn start(config: BrokerConfig, data: &Path) -> Result<Broker, Failure> {
     let listen = config.listener.to_bind();
-    let advertise = config.advertised_listener.as_ref().map(ToString::to_string);
+    let advertise = config.advertised_listener.clone();
     let mut builder = Broker::builder()
         .config(config)
         .data_dir(data)
         .listen(listen);
-    if let Some(address) = advertise {
-        builder = builder.advertise(address);
+    if let Some(endpoint) = advertise {
+        builder = builder.advertise(endpoint);
     }
     Ok(builder.start().await?)
 }
@@ -66,23 +66,18 @@ fn announce(broker: &Broker, data: &Path) {
         .local_addr()
         .map(|address| address.to_string())
         .unwrap_or_default();
-    let line = announcement(&listening, &broker.advertised(), data);
+    let line = announcement(&listening, broker.advertised(), data);
     // Whoever closed standard output does not want to know.
     let _ = writeln!(std::io::stdout(), "{line}");
     tracing::info!(%listening, data = %data.display(), "started");
 }
 
-fn announcement(listening: &str, (host, port): &(String, u16), data: &Path) -> String {
-    let endpoint = Endpoint {
-        host: host.clone(),
-        port: *port,
-    };
-    let advertised = endpoint.to_string();
-    let advertised = if advertised == listening {
-        String::new()
-    } else {
-        format!(", advertised as {advertised}")
-    };
+fn announcement(listening: &str, advertised: Option<&Endpoint>, data: &Path) -> String {
+    let advertised = advertised
+        .map(ToString::to_string)
+        .filter(|advertised| advertised != listening)
+        .map(|advertised| format!(", advertised as {advertised}"))
+        .unwrap_or_default();
     format!(
         "ottla is listening on {listening}{advertised}, data in {}",
         data.display()
@@ -128,9 +123,11 @@ mod tests {
     #[test]
     fn the_announcement_names_an_advertised_address_only_if_it_is_another_one() {
         let data = Path::new("/data");
-        let same = announcement("[::1]:9092", &("::1".to_owned(), 9092), data);
+        let endpoint = |text: &str| text.parse::<Endpoint>().ok();
+        let same = announcement("[::1]:9092", endpoint("[::1]:9092").as_ref(), data);
         assert_eq!(same, "ottla is listening on [::1]:9092, data in /data");
-        let other = announcement("0.0.0.0:9092", &("broker.example".to_owned(), 19092), data);
+        let advertised = endpoint("broker.example:19092");
+        let other = announcement("0.0.0.0:9092", advertised.as_ref(), data);
         assert_eq!(
             other,
             "ottla is listening on 0.0.0.0:9092, advertised as broker.example:19092, data in /data"

@@ -29,7 +29,7 @@ pub(crate) fn find_coordinator(
     let batched = context.api_version >= FIRST_BATCHED_VERSION;
     let keys = if batched { request.coordinator_keys } else { vec![request.key] };
     let mut coordinators: Vec<Coordinator> =
-        keys.into_iter().map(|key| coordinator(core, key, key_type)).collect();
+        keys.into_iter().map(|key| coordinator(core, context, key, key_type)).collect();
     if batched {
         return Response::FindCoordinator(FindCoordinatorResponse {
             coordinators,
@@ -47,7 +47,7 @@ pub(crate) fn find_coordinator(
     })
 }
 
-fn coordinator(core: &Core, key: StrBytes, key_type: i8) -> Coordinator {
+fn coordinator(core: &Core, context: &Context, key: StrBytes, key_type: i8) -> Coordinator {
     let refusal = match key_type {
         GROUP if key.is_empty() => Some((ErrorCode::InvalidGroupId, "The group id is empty.")),
         GROUP => None,
@@ -67,7 +67,7 @@ fn coordinator(core: &Core, key: StrBytes, key_type: i8) -> Coordinator {
             ..Default::default()
         },
         None => {
-            let endpoint = core.endpoint();
+            let endpoint = core.endpoint(context);
             Coordinator {
                 key,
                 node_id: core.config.node_id,
@@ -92,7 +92,7 @@ pub(crate) fn describe(
             ..Default::default()
         });
     }
-    let endpoint = core.endpoint();
+    let endpoint = core.endpoint(context);
     Response::DescribeCluster(DescribeClusterResponse {
         cluster_id: StrBytes::from(core.store.cluster_id()),
         controller_id: core.config.node_id,

@@ -30,6 +30,7 @@ pub(crate) fn metadata(
 ) -> impl Future<Output = Response> + Send + use<> {
     let core = Arc::clone(core);
     let version = context.api_version;
+    let endpoint = core.endpoint(context);
     async move {
         let may_create = core.config.auto_create_topics_enable
             && (version < FIRST_ALLOW_CREATION || request.allow_auto_topic_creation);
@@ -46,7 +47,6 @@ pub(crate) fn metadata(
                 topics
             }
         };
-        let endpoint = core.endpoint();
         Response::Metadata(MetadataResponse {
             brokers: vec![MetadataResponseBroker {
                 node_id: core.config.node_id,
