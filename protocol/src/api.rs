@@ -52,6 +52,16 @@ impl Api {
         self.key != ApiKey::ApiVersions && self.is_flexible(version)
     }
 
+    /// The entry in ApiVersions, if the API is served.
+    #[must_use]
+    pub fn advertised(&self) -> Option<ApiVersion> {
+        self.served.then(|| ApiVersion {
+            api_key: self.key.into(),
+            min_version: self.advertised_min,
+            max_version: self.max,
+        })
+    }
+
     /// How fields of `version` are written.
     #[must_use]
     pub fn version(&self, version: i16) -> Version {
@@ -61,15 +71,7 @@ impl Api {
 
 /// What the broker serves, as ApiVersions lists it, by rising key.
 pub fn advertised() -> impl Iterator<Item = ApiVersion> {
-    ApiKey::ALL
-        .iter()
-        .map(|key| key.api())
-        .filter(|api| api.served)
-        .map(|api| ApiVersion {
-            api_key: api.key.into(),
-            min_version: api.advertised_min,
-            max_version: api.max,
-        })
+    ApiKey::ALL.iter().filter_map(|key| key.api().advertised())
 }
 
 /// The number of an API that this crate does not know.
@@ -215,3 +217,6 @@ apis! {
     /// Describes topics page by page.
     DescribeTopicPartitions = 75, 0 to 0, flexible Some(0), advertised Some(0);
 }
+
+#[cfg(test)]
+mod tests;
