@@ -52,6 +52,16 @@ impl Api {
         self.key != ApiKey::ApiVersions && self.is_flexible(version)
     }
 
+    /// The entry in ApiVersions, if the API is served.
+    #[must_use]
+    pub fn advertised(&self) -> Option<ApiVersion> {
+        self.served.then(|| ApiVersion {
+            api_key: self.key.into(),
+            min_version: self.advertised_min,
+            max_version: self.max,
+        })
+    }
+
     /// How fields of `version` are written.
     #[must_use]
     pub fn version(&self, version: i16) -> Version {
@@ -61,15 +71,7 @@ impl Api {
 
 /// What the broker serves, as ApiVersions lists it, by rising key.
 pub fn advertised() -> impl Iterator<Item = ApiVersion> {
-    ApiKey::ALL
-        .iter()
-        .map(|key| key.api())
-        .filter(|api| api.served)
-        .map(|api| ApiVersion {
-            api_key: api.key.into(),
-            min_version: api.advertised_min,
-            max_version: api.max,
-        })
+    ApiKey::ALL.iter().filter_map(|key| key.api().advertised())
 }
 
 /// The number of an API that this crate does not know.
@@ -83,7 +85,8 @@ macro_rules! apis {
         $name:ident = $key:literal,
         $min:literal to $max:literal,
         flexible $flexible:expr,
-        advertised $advertised:expr;
+        served $served:literal
+        $(, advertised from $advertised:literal)?;
     )+) => {
         /// An API with an encoding here.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,9 +107,9 @@ macro_rules! apis {
                         key: Self::$name,
                         min: $min,
                         max: $max,
-                        advertised_min: match $advertised { Some(min) => min, None => $min },
+                        advertised_min: [$($advertised,)? $min][0],
                         flexible_from: $flexible,
-                        served: { let advertised: Option<i16> = $advertised; advertised.is_some() },
+                        served: $served,
                     } },)+
                 }
             }
@@ -141,77 +144,82 @@ macro_rules! apis {
     };
 }
 
+// An API is served from the moment its row says so: advertised by ApiVersions and let through by
+// `decode_request`.
 apis! {
     /// Appends record batches.
-    Produce = 0, 3 to 13, flexible Some(9), advertised Some(0);
+    Produce = 0, 3 to 13, flexible Some(9), served true, advertised from 0;
     /// Reads record batches.
-    Fetch = 1, 4 to 18, flexible Some(12), advertised Some(4);
+    Fetch = 1, 4 to 18, flexible Some(12), served true;
     /// Finds offsets by time or position.
-    ListOffsets = 2, 1 to 11, flexible Some(6), advertised Some(1);
+    ListOffsets = 2, 1 to 11, flexible Some(6), served true;
     /// Describes brokers, topics and leaders.
-    Metadata = 3, 0 to 13, flexible Some(9), advertised Some(0);
+    Metadata = 3, 0 to 13, flexible Some(9), served true;
     /// Stores the offsets of a group.
-    OffsetCommit = 8, 2 to 10, flexible Some(8), advertised Some(2);
+    OffsetCommit = 8, 2 to 10, flexible Some(8), served true;
     /// Reads the offsets of a group.
-    OffsetFetch = 9, 1 to 10, flexible Some(6), advertised Some(1);
+    OffsetFetch = 9, 1 to 10, flexible Some(6), served true;
     /// Finds the broker that coordinates a group or transaction.
-    FindCoordinator = 10, 0 to 6, flexible Some(3), advertised Some(0);
+    FindCoordinator = 10, 0 to 6, flexible Some(3), served true;
     /// Enters a group or a new generation of it.
-    JoinGroup = 11, 0 to 9, flexible Some(6), advertised Some(0);
+    JoinGroup = 11, 0 to 9, flexible Some(6), served true;
     /// Keeps a membership alive.
-    Heartbeat = 12, 0 to 4, flexible Some(4), advertised Some(0);
+    Heartbeat = 12, 0 to 4, flexible Some(4), served true;
     /// Ends memberships.
-    LeaveGroup = 13, 0 to 5, flexible Some(4), advertised Some(0);
+    LeaveGroup = 13, 0 to 5, flexible Some(4), served true;
     /// Hands out the assignment of a generation.
-    SyncGroup = 14, 0 to 5, flexible Some(4), advertised Some(0);
+    SyncGroup = 14, 0 to 5, flexible Some(4), served true;
     /// Shows groups and their members.
-    DescribeGroups = 15, 0 to 6, flexible Some(5), advertised Some(0);
+    DescribeGroups = 15, 0 to 6, flexible Some(5), served true;
     /// Lists groups.
-    ListGroups = 16, 0 to 5, flexible Some(3), advertised Some(0);
+    ListGroups = 16, 0 to 5, flexible Some(3), served true;
     /// Lists APIs and versions.
-    ApiVersions = 18, 0 to 4, flexible Some(3), advertised Some(0);
+    ApiVersions = 18, 0 to 4, flexible Some(3), served true;
     /// Creates topics.
-    CreateTopics = 19, 2 to 7, flexible Some(5), advertised Some(2);
+    CreateTopics = 19, 2 to 7, flexible Some(5), served true;
     /// Deletes topics.
-    DeleteTopics = 20, 1 to 6, flexible Some(4), advertised Some(1);
+    DeleteTopics = 20, 1 to 6, flexible Some(4), served true;
     /// Moves the log start offset up.
-    DeleteRecords = 21, 0 to 2, flexible Some(2), advertised None;
+    DeleteRecords = 21, 0 to 2, flexible Some(2), served false;
     /// Gives a producer its id and epoch.
-    InitProducerId = 22, 0 to 5, flexible Some(2), advertised Some(0);
+    InitProducerId = 22, 0 to 5, flexible Some(2), served true;
     /// Finds where a leader epoch ends.
-    OffsetForLeaderEpoch = 23, 2 to 4, flexible Some(4), advertised Some(2);
+    OffsetForLeaderEpoch = 23, 2 to 4, flexible Some(4), served true;
     /// Adds partitions to a transaction.
-    AddPartitionsToTxn = 24, 0 to 5, flexible Some(3), advertised None;
+    AddPartitionsToTxn = 24, 0 to 5, flexible Some(3), served false;
     /// Adds the offsets of a group to a transaction.
-    AddOffsetsToTxn = 25, 0 to 4, flexible Some(3), advertised None;
+    AddOffsetsToTxn = 25, 0 to 4, flexible Some(3), served false;
     /// Commits or aborts a transaction.
-    EndTxn = 26, 0 to 5, flexible Some(3), advertised None;
+    EndTxn = 26, 0 to 5, flexible Some(3), served false;
     /// Writes the markers that end transactions.
-    WriteTxnMarkers = 27, 1 to 2, flexible Some(1), advertised None;
+    WriteTxnMarkers = 27, 1 to 2, flexible Some(1), served false;
     /// Stores the offsets of a group within a transaction.
-    TxnOffsetCommit = 28, 0 to 5, flexible Some(3), advertised None;
+    TxnOffsetCommit = 28, 0 to 5, flexible Some(3), served false;
     /// Shows the configuration of topics and brokers.
-    DescribeConfigs = 32, 1 to 4, flexible Some(4), advertised Some(1);
+    DescribeConfigs = 32, 1 to 4, flexible Some(4), served true;
     /// Replaces configurations.
-    AlterConfigs = 33, 0 to 2, flexible Some(2), advertised None;
+    AlterConfigs = 33, 0 to 2, flexible Some(2), served false;
     /// Shows log directories and the sizes of logs.
-    DescribeLogDirs = 35, 1 to 5, flexible Some(2), advertised None;
+    DescribeLogDirs = 35, 1 to 5, flexible Some(2), served false;
     /// Adds partitions to topics.
-    CreatePartitions = 37, 0 to 3, flexible Some(2), advertised Some(0);
+    CreatePartitions = 37, 0 to 3, flexible Some(2), served true;
     /// Deletes groups.
-    DeleteGroups = 42, 0 to 2, flexible Some(2), advertised Some(0);
+    DeleteGroups = 42, 0 to 2, flexible Some(2), served true;
     /// Changes single entries of configurations.
-    IncrementalAlterConfigs = 44, 0 to 1, flexible Some(1), advertised None;
+    IncrementalAlterConfigs = 44, 0 to 1, flexible Some(1), served false;
     /// Deletes offsets of a group.
-    OffsetDelete = 47, 0 to 0, flexible None, advertised Some(0);
+    OffsetDelete = 47, 0 to 0, flexible None, served true;
     /// Describes the brokers of the cluster.
-    DescribeCluster = 60, 0 to 2, flexible Some(0), advertised Some(0);
+    DescribeCluster = 60, 0 to 2, flexible Some(0), served true;
     /// Shows the producers that write to partitions.
-    DescribeProducers = 61, 0 to 0, flexible Some(0), advertised None;
+    DescribeProducers = 61, 0 to 0, flexible Some(0), served false;
     /// Shows transactions.
-    DescribeTransactions = 65, 0 to 0, flexible Some(0), advertised None;
+    DescribeTransactions = 65, 0 to 0, flexible Some(0), served false;
     /// Lists transactions.
-    ListTransactions = 66, 0 to 2, flexible Some(0), advertised None;
+    ListTransactions = 66, 0 to 2, flexible Some(0), served false;
     /// Describes topics page by page.
-    DescribeTopicPartitions = 75, 0 to 0, flexible Some(0), advertised Some(0);
+    DescribeTopicPartitions = 75, 0 to 0, flexible Some(0), served true;
 }
+
+#[cfg(test)]
+mod tests;

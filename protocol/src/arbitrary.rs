@@ -98,7 +98,7 @@ impl<T: Arbitrary> Arbitrary for Vec<T> {
 
 impl<T: Arbitrary + Nullable> Arbitrary for Option<T> {
     fn arbitrary(source: &mut Source<'_>, version: Version) -> Self {
-        let some = !version.nullable || source.byte() % 4 > 0;
+        let some = !version.nullable || !source.byte().is_multiple_of(4);
         some.then(|| T::arbitrary(source, version))
     }
 }

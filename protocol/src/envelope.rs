@@ -98,3 +98,6 @@ pub fn decode_response(
     let response = Response::read(api_key, api.version(api_version), reader)?;
     Ok((header, response))
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,7 @@ pub enum RequestError {
         header: RequestHeader,
     },
     /// A body that does not decode: close the connection.
-    #[error("body of api key {} version {} is malformed: {source}", header.api_key, header.api_version)]
+    #[error("body of api key {} is malformed: {source}", header.api_key)]
     MalformedBody {
         /// Whom the log may blame.
         header: RequestHeader,

@@ -68,275 +68,275 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// Kafka: `UNKNOWN_SERVER_ERROR`.
+    /// The broker failed in a way that has no code of its own.
     UnknownServerError = -1, "UNKNOWN_SERVER_ERROR", final;
-    /// Kafka: `NONE`.
+    /// No error.
     None = 0, "NONE", final;
-    /// Kafka: `OFFSET_OUT_OF_RANGE`.
+    /// The offset is not in the log.
     OffsetOutOfRange = 1, "OFFSET_OUT_OF_RANGE", final;
-    /// Kafka: `CORRUPT_MESSAGE`.
+    /// The records are damaged: checksum, size or format.
     CorruptMessage = 2, "CORRUPT_MESSAGE", retriable;
-    /// Kafka: `UNKNOWN_TOPIC_OR_PARTITION`.
+    /// This broker has no such topic or partition.
     UnknownTopicOrPartition = 3, "UNKNOWN_TOPIC_OR_PARTITION", retriable;
-    /// Kafka: `INVALID_FETCH_SIZE`.
+    /// The fetch asks for a negative number of bytes.
     InvalidFetchSize = 4, "INVALID_FETCH_SIZE", final;
-    /// Kafka: `LEADER_NOT_AVAILABLE`.
+    /// The partition has no leader for now.
     LeaderNotAvailable = 5, "LEADER_NOT_AVAILABLE", retriable;
-    /// Kafka: `NOT_LEADER_OR_FOLLOWER`.
+    /// This broker does not lead, or does not have, the partition.
     NotLeaderOrFollower = 6, "NOT_LEADER_OR_FOLLOWER", retriable;
-    /// Kafka: `REQUEST_TIMED_OUT`.
+    /// The request took longer than it may.
     RequestTimedOut = 7, "REQUEST_TIMED_OUT", retriable;
-    /// Kafka: `BROKER_NOT_AVAILABLE`.
+    /// The broker is down.
     BrokerNotAvailable = 8, "BROKER_NOT_AVAILABLE", final;
-    /// Kafka: `REPLICA_NOT_AVAILABLE`.
+    /// The replica is down or not on this broker.
     ReplicaNotAvailable = 9, "REPLICA_NOT_AVAILABLE", retriable;
-    /// Kafka: `MESSAGE_TOO_LARGE`.
+    /// The batch is larger than the topic allows.
     MessageTooLarge = 10, "MESSAGE_TOO_LARGE", final;
-    /// Kafka: `STALE_CONTROLLER_EPOCH`.
+    /// The controller was replaced by a newer one.
     StaleControllerEpoch = 11, "STALE_CONTROLLER_EPOCH", final;
-    /// Kafka: `OFFSET_METADATA_TOO_LARGE`.
+    /// The metadata stored with an offset is too long.
     OffsetMetadataTooLarge = 12, "OFFSET_METADATA_TOO_LARGE", final;
-    /// Kafka: `NETWORK_EXCEPTION`.
+    /// The connection broke before the answer.
     NetworkException = 13, "NETWORK_EXCEPTION", retriable;
-    /// Kafka: `COORDINATOR_LOAD_IN_PROGRESS`.
+    /// The coordinator is still reading its state.
     CoordinatorLoadInProgress = 14, "COORDINATOR_LOAD_IN_PROGRESS", retriable;
-    /// Kafka: `COORDINATOR_NOT_AVAILABLE`.
+    /// The coordinator is not known or not up yet.
     CoordinatorNotAvailable = 15, "COORDINATOR_NOT_AVAILABLE", retriable;
-    /// Kafka: `NOT_COORDINATOR`.
+    /// This broker does not coordinate the group or transaction.
     NotCoordinator = 16, "NOT_COORDINATOR", retriable;
-    /// Kafka: `INVALID_TOPIC_EXCEPTION`.
+    /// The topic name is not valid, or the topic is internal.
     InvalidTopicException = 17, "INVALID_TOPIC_EXCEPTION", final;
-    /// Kafka: `RECORD_LIST_TOO_LARGE`.
+    /// The batch is larger than a segment.
     RecordListTooLarge = 18, "RECORD_LIST_TOO_LARGE", final;
-    /// Kafka: `NOT_ENOUGH_REPLICAS`.
+    /// Fewer replicas are in sync than the topic requires; nothing was appended.
     NotEnoughReplicas = 19, "NOT_ENOUGH_REPLICAS", retriable;
-    /// Kafka: `NOT_ENOUGH_REPLICAS_AFTER_APPEND`.
+    /// Fewer replicas are in sync than the topic requires; the batch was appended.
     NotEnoughReplicasAfterAppend = 20, "NOT_ENOUGH_REPLICAS_AFTER_APPEND", retriable;
-    /// Kafka: `INVALID_REQUIRED_ACKS`.
+    /// `acks` is none of 0, 1 and -1.
     InvalidRequiredAcks = 21, "INVALID_REQUIRED_ACKS", final;
-    /// Kafka: `ILLEGAL_GENERATION`.
+    /// The member speaks of another generation than the group is in.
     IllegalGeneration = 22, "ILLEGAL_GENERATION", final;
-    /// Kafka: `INCONSISTENT_GROUP_PROTOCOL`.
+    /// The member shares no protocol with the group.
     InconsistentGroupProtocol = 23, "INCONSISTENT_GROUP_PROTOCOL", final;
-    /// Kafka: `INVALID_GROUP_ID`.
+    /// The group id is empty or malformed.
     InvalidGroupId = 24, "INVALID_GROUP_ID", final;
-    /// Kafka: `UNKNOWN_MEMBER_ID`.
+    /// The group has no such member.
     UnknownMemberId = 25, "UNKNOWN_MEMBER_ID", final;
-    /// Kafka: `INVALID_SESSION_TIMEOUT`.
+    /// The session timeout is outside what the broker allows.
     InvalidSessionTimeout = 26, "INVALID_SESSION_TIMEOUT", final;
-    /// Kafka: `REBALANCE_IN_PROGRESS`.
+    /// The group rebalances; the member has to rejoin.
     RebalanceInProgress = 27, "REBALANCE_IN_PROGRESS", final;
-    /// Kafka: `INVALID_COMMIT_OFFSET_SIZE`.
+    /// The offsets to commit are too large to be stored.
     InvalidCommitOffsetSize = 28, "INVALID_COMMIT_OFFSET_SIZE", final;
-    /// Kafka: `TOPIC_AUTHORIZATION_FAILED`.
+    /// The client may not do this with the topic.
     TopicAuthorizationFailed = 29, "TOPIC_AUTHORIZATION_FAILED", final;
-    /// Kafka: `GROUP_AUTHORIZATION_FAILED`.
+    /// The client may not do this with the group.
     GroupAuthorizationFailed = 30, "GROUP_AUTHORIZATION_FAILED", final;
-    /// Kafka: `CLUSTER_AUTHORIZATION_FAILED`.
+    /// The client may not do this with the cluster.
     ClusterAuthorizationFailed = 31, "CLUSTER_AUTHORIZATION_FAILED", final;
-    /// Kafka: `INVALID_TIMESTAMP`.
+    /// A timestamp is outside what the topic allows.
     InvalidTimestamp = 32, "INVALID_TIMESTAMP", final;
-    /// Kafka: `UNSUPPORTED_SASL_MECHANISM`.
+    /// The broker does not offer this SASL mechanism.
     UnsupportedSaslMechanism = 33, "UNSUPPORTED_SASL_MECHANISM", final;
-    /// Kafka: `ILLEGAL_SASL_STATE`.
+    /// The request is out of place in the SASL exchange.
     IllegalSaslState = 34, "ILLEGAL_SASL_STATE", final;
-    /// Kafka: `UNSUPPORTED_VERSION`.
+    /// The broker does not serve this version of the request.
     UnsupportedVersion = 35, "UNSUPPORTED_VERSION", final;
-    /// Kafka: `TOPIC_ALREADY_EXISTS`.
+    /// The topic exists.
     TopicAlreadyExists = 36, "TOPIC_ALREADY_EXISTS", final;
-    /// Kafka: `INVALID_PARTITIONS`.
+    /// The number of partitions is not valid.
     InvalidPartitions = 37, "INVALID_PARTITIONS", final;
-    /// Kafka: `INVALID_REPLICATION_FACTOR`.
+    /// The number of replicas is not valid.
     InvalidReplicationFactor = 38, "INVALID_REPLICATION_FACTOR", final;
-    /// Kafka: `INVALID_REPLICA_ASSIGNMENT`.
+    /// The assignment of replicas is not valid.
     InvalidReplicaAssignment = 39, "INVALID_REPLICA_ASSIGNMENT", final;
-    /// Kafka: `INVALID_CONFIG`.
+    /// The configuration is not valid.
     InvalidConfig = 40, "INVALID_CONFIG", final;
-    /// Kafka: `NOT_CONTROLLER`.
+    /// This broker is not the controller.
     NotController = 41, "NOT_CONTROLLER", retriable;
-    /// Kafka: `INVALID_REQUEST`.
+    /// The request contradicts itself or the protocol.
     InvalidRequest = 42, "INVALID_REQUEST", final;
-    /// Kafka: `UNSUPPORTED_FOR_MESSAGE_FORMAT`.
+    /// The message format of the log is too old for this.
     UnsupportedForMessageFormat = 43, "UNSUPPORTED_FOR_MESSAGE_FORMAT", final;
-    /// Kafka: `POLICY_VIOLATION`.
+    /// A policy of the cluster forbids it.
     PolicyViolation = 44, "POLICY_VIOLATION", final;
-    /// Kafka: `OUT_OF_ORDER_SEQUENCE_NUMBER`.
+    /// The sequence of the batch does not follow the last one.
     OutOfOrderSequenceNumber = 45, "OUT_OF_ORDER_SEQUENCE_NUMBER", final;
-    /// Kafka: `DUPLICATE_SEQUENCE_NUMBER`.
+    /// The batch was appended before.
     DuplicateSequenceNumber = 46, "DUPLICATE_SEQUENCE_NUMBER", final;
-    /// Kafka: `INVALID_PRODUCER_EPOCH`.
+    /// The epoch of the producer is older than the current one.
     InvalidProducerEpoch = 47, "INVALID_PRODUCER_EPOCH", final;
-    /// Kafka: `INVALID_TXN_STATE`.
+    /// The transaction is in a state that does not allow this.
     InvalidTxnState = 48, "INVALID_TXN_STATE", final;
-    /// Kafka: `INVALID_PRODUCER_ID_MAPPING`.
+    /// The producer id is not that of the transactional id.
     InvalidProducerIdMapping = 49, "INVALID_PRODUCER_ID_MAPPING", final;
-    /// Kafka: `INVALID_TRANSACTION_TIMEOUT`.
+    /// The transaction timeout is longer than the broker allows.
     InvalidTransactionTimeout = 50, "INVALID_TRANSACTION_TIMEOUT", final;
-    /// Kafka: `CONCURRENT_TRANSACTIONS`.
+    /// Another change of the same transaction is under way.
     ConcurrentTransactions = 51, "CONCURRENT_TRANSACTIONS", retriable;
-    /// Kafka: `TRANSACTION_COORDINATOR_FENCED`.
+    /// The transaction coordinator was replaced by a newer one.
     TransactionCoordinatorFenced = 52, "TRANSACTION_COORDINATOR_FENCED", final;
-    /// Kafka: `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`.
+    /// The client may not use the transactional id.
     TransactionalIdAuthorizationFailed = 53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", final;
-    /// Kafka: `SECURITY_DISABLED`.
+    /// The broker has no authorizer, so there are no ACLs.
     SecurityDisabled = 54, "SECURITY_DISABLED", final;
-    /// Kafka: `OPERATION_NOT_ATTEMPTED`.
+    /// Not tried, because something else in the request failed.
     OperationNotAttempted = 55, "OPERATION_NOT_ATTEMPTED", final;
-    /// Kafka: `KAFKA_STORAGE_ERROR`.
+    /// The disk failed.
     KafkaStorageError = 56, "KAFKA_STORAGE_ERROR", retriable;
-    /// Kafka: `LOG_DIR_NOT_FOUND`.
+    /// The broker has no such log directory.
     LogDirNotFound = 57, "LOG_DIR_NOT_FOUND", final;
-    /// Kafka: `SASL_AUTHENTICATION_FAILED`.
+    /// The credentials are wrong.
     SaslAuthenticationFailed = 58, "SASL_AUTHENTICATION_FAILED", final;
-    /// Kafka: `UNKNOWN_PRODUCER_ID`.
+    /// The broker knows nothing of the producer any more.
     UnknownProducerId = 59, "UNKNOWN_PRODUCER_ID", final;
-    /// Kafka: `REASSIGNMENT_IN_PROGRESS`.
+    /// The partition is being reassigned.
     ReassignmentInProgress = 60, "REASSIGNMENT_IN_PROGRESS", final;
-    /// Kafka: `DELEGATION_TOKEN_AUTH_DISABLED`.
+    /// The broker does not offer delegation tokens.
     DelegationTokenAuthDisabled = 61, "DELEGATION_TOKEN_AUTH_DISABLED", final;
-    /// Kafka: `DELEGATION_TOKEN_NOT_FOUND`.
+    /// There is no such delegation token.
     DelegationTokenNotFound = 62, "DELEGATION_TOKEN_NOT_FOUND", final;
-    /// Kafka: `DELEGATION_TOKEN_OWNER_MISMATCH`.
+    /// The delegation token belongs to someone else.
     DelegationTokenOwnerMismatch = 63, "DELEGATION_TOKEN_OWNER_MISMATCH", final;
-    /// Kafka: `DELEGATION_TOKEN_REQUEST_NOT_ALLOWED`.
+    /// Delegation tokens cannot be asked for over this connection.
     DelegationTokenRequestNotAllowed = 64, "DELEGATION_TOKEN_REQUEST_NOT_ALLOWED", final;
-    /// Kafka: `DELEGATION_TOKEN_AUTHORIZATION_FAILED`.
+    /// The client may not use the delegation token.
     DelegationTokenAuthorizationFailed = 65, "DELEGATION_TOKEN_AUTHORIZATION_FAILED", final;
-    /// Kafka: `DELEGATION_TOKEN_EXPIRED`.
+    /// The delegation token has expired.
     DelegationTokenExpired = 66, "DELEGATION_TOKEN_EXPIRED", final;
-    /// Kafka: `INVALID_PRINCIPAL_TYPE`.
+    /// Principals of this type are not supported.
     InvalidPrincipalType = 67, "INVALID_PRINCIPAL_TYPE", final;
-    /// Kafka: `NON_EMPTY_GROUP`.
+    /// The group has members.
     NonEmptyGroup = 68, "NON_EMPTY_GROUP", final;
-    /// Kafka: `GROUP_ID_NOT_FOUND`.
+    /// There is no such group.
     GroupIdNotFound = 69, "GROUP_ID_NOT_FOUND", final;
-    /// Kafka: `FETCH_SESSION_ID_NOT_FOUND`.
+    /// There is no such fetch session.
     FetchSessionIdNotFound = 70, "FETCH_SESSION_ID_NOT_FOUND", retriable;
-    /// Kafka: `INVALID_FETCH_SESSION_EPOCH`.
+    /// The epoch of the fetch session is not the next one.
     InvalidFetchSessionEpoch = 71, "INVALID_FETCH_SESSION_EPOCH", retriable;
-    /// Kafka: `LISTENER_NOT_FOUND`.
+    /// The leader has no listener like the one the client came through.
     ListenerNotFound = 72, "LISTENER_NOT_FOUND", retriable;
-    /// Kafka: `TOPIC_DELETION_DISABLED`.
+    /// The cluster does not delete topics.
     TopicDeletionDisabled = 73, "TOPIC_DELETION_DISABLED", final;
-    /// Kafka: `FENCED_LEADER_EPOCH`.
+    /// The client knows an older leader epoch than the broker.
     FencedLeaderEpoch = 74, "FENCED_LEADER_EPOCH", retriable;
-    /// Kafka: `UNKNOWN_LEADER_EPOCH`.
+    /// The client knows a newer leader epoch than the broker.
     UnknownLeaderEpoch = 75, "UNKNOWN_LEADER_EPOCH", retriable;
-    /// Kafka: `UNSUPPORTED_COMPRESSION_TYPE`.
+    /// The compression type needs a newer version of the request.
     UnsupportedCompressionType = 76, "UNSUPPORTED_COMPRESSION_TYPE", final;
-    /// Kafka: `STALE_BROKER_EPOCH`.
+    /// The broker was replaced by a newer registration of itself.
     StaleBrokerEpoch = 77, "STALE_BROKER_EPOCH", final;
-    /// Kafka: `OFFSET_NOT_AVAILABLE`.
+    /// The leader does not know its high watermark yet.
     OffsetNotAvailable = 78, "OFFSET_NOT_AVAILABLE", retriable;
-    /// Kafka: `MEMBER_ID_REQUIRED`.
+    /// The member has to join again with the id that the response gives it.
     MemberIdRequired = 79, "MEMBER_ID_REQUIRED", final;
-    /// Kafka: `PREFERRED_LEADER_NOT_AVAILABLE`.
+    /// The preferred leader is down.
     PreferredLeaderNotAvailable = 80, "PREFERRED_LEADER_NOT_AVAILABLE", retriable;
-    /// Kafka: `GROUP_MAX_SIZE_REACHED`.
+    /// The group is full.
     GroupMaxSizeReached = 81, "GROUP_MAX_SIZE_REACHED", final;
-    /// Kafka: `FENCED_INSTANCE_ID`.
+    /// Another member took over the group instance id.
     FencedInstanceId = 82, "FENCED_INSTANCE_ID", final;
-    /// Kafka: `ELIGIBLE_LEADERS_NOT_AVAILABLE`.
+    /// No replica that may lead is up.
     EligibleLeadersNotAvailable = 83, "ELIGIBLE_LEADERS_NOT_AVAILABLE", retriable;
-    /// Kafka: `ELECTION_NOT_NEEDED`.
+    /// The partition has the leader it should have.
     ElectionNotNeeded = 84, "ELECTION_NOT_NEEDED", retriable;
-    /// Kafka: `NO_REASSIGNMENT_IN_PROGRESS`.
+    /// The partition is not being reassigned.
     NoReassignmentInProgress = 85, "NO_REASSIGNMENT_IN_PROGRESS", final;
-    /// Kafka: `GROUP_SUBSCRIBED_TO_TOPIC`.
+    /// The group subscribes to the topic.
     GroupSubscribedToTopic = 86, "GROUP_SUBSCRIBED_TO_TOPIC", final;
-    /// Kafka: `INVALID_RECORD`.
+    /// A record breaks a rule of the topic.
     InvalidRecord = 87, "INVALID_RECORD", final;
-    /// Kafka: `UNSTABLE_OFFSET_COMMIT`.
+    /// A transaction may still change the offsets.
     UnstableOffsetCommit = 88, "UNSTABLE_OFFSET_COMMIT", retriable;
-    /// Kafka: `THROTTLING_QUOTA_EXCEEDED`.
+    /// A quota for changes of the cluster is used up.
     ThrottlingQuotaExceeded = 89, "THROTTLING_QUOTA_EXCEEDED", retriable;
-    /// Kafka: `PRODUCER_FENCED`.
+    /// A newer epoch of the producer is at work.
     ProducerFenced = 90, "PRODUCER_FENCED", final;
-    /// Kafka: `RESOURCE_NOT_FOUND`.
+    /// There is no such resource.
     ResourceNotFound = 91, "RESOURCE_NOT_FOUND", final;
-    /// Kafka: `DUPLICATE_RESOURCE`.
+    /// The request names a resource twice, or it exists.
     DuplicateResource = 92, "DUPLICATE_RESOURCE", final;
-    /// Kafka: `UNACCEPTABLE_CREDENTIAL`.
+    /// The credential does not meet the requirements.
     UnacceptableCredential = 93, "UNACCEPTABLE_CREDENTIAL", final;
-    /// Kafka: `INCONSISTENT_VOTER_SET`.
+    /// The sets of voters disagree.
     InconsistentVoterSet = 94, "INCONSISTENT_VOTER_SET", final;
-    /// Kafka: `INVALID_UPDATE_VERSION`.
+    /// The level of the feature cannot be set.
     InvalidUpdateVersion = 95, "INVALID_UPDATE_VERSION", final;
-    /// Kafka: `FEATURE_UPDATE_FAILED`.
+    /// The features could not be changed.
     FeatureUpdateFailed = 96, "FEATURE_UPDATE_FAILED", final;
-    /// Kafka: `PRINCIPAL_DESERIALIZATION_FAILURE`.
+    /// A forwarded principal cannot be read.
     PrincipalDeserializationFailure = 97, "PRINCIPAL_DESERIALIZATION_FAILURE", final;
-    /// Kafka: `SNAPSHOT_NOT_FOUND`.
+    /// There is no such snapshot.
     SnapshotNotFound = 98, "SNAPSHOT_NOT_FOUND", final;
-    /// Kafka: `POSITION_OUT_OF_RANGE`.
+    /// The position is not in the snapshot.
     PositionOutOfRange = 99, "POSITION_OUT_OF_RANGE", final;
-    /// Kafka: `UNKNOWN_TOPIC_ID`.
+    /// This broker knows no topic with this id.
     UnknownTopicId = 100, "UNKNOWN_TOPIC_ID", retriable;
-    /// Kafka: `DUPLICATE_BROKER_REGISTRATION`.
+    /// The broker id is taken.
     DuplicateBrokerRegistration = 101, "DUPLICATE_BROKER_REGISTRATION", final;
-    /// Kafka: `BROKER_ID_NOT_REGISTERED`.
+    /// The broker id is not registered.
     BrokerIdNotRegistered = 102, "BROKER_ID_NOT_REGISTERED", final;
-    /// Kafka: `INCONSISTENT_TOPIC_ID`.
+    /// The topic has another id than the log.
     InconsistentTopicId = 103, "INCONSISTENT_TOPIC_ID", retriable;
-    /// Kafka: `INCONSISTENT_CLUSTER_ID`.
+    /// The cluster id is not that of this cluster.
     InconsistentClusterId = 104, "INCONSISTENT_CLUSTER_ID", final;
-    /// Kafka: `TRANSACTIONAL_ID_NOT_FOUND`.
+    /// There is no such transactional id.
     TransactionalIdNotFound = 105, "TRANSACTIONAL_ID_NOT_FOUND", final;
-    /// Kafka: `FETCH_SESSION_TOPIC_ID_ERROR`.
+    /// The fetch session mixes topic names and ids.
     FetchSessionTopicIdError = 106, "FETCH_SESSION_TOPIC_ID_ERROR", retriable;
-    /// Kafka: `INELIGIBLE_REPLICA`.
+    /// The replica may not join the in-sync set.
     IneligibleReplica = 107, "INELIGIBLE_REPLICA", final;
-    /// Kafka: `NEW_LEADER_ELECTED`.
+    /// The change led to another leader.
     NewLeaderElected = 108, "NEW_LEADER_ELECTED", final;
-    /// Kafka: `OFFSET_MOVED_TO_TIERED_STORAGE`.
+    /// The offset is only in tiered storage.
     OffsetMovedToTieredStorage = 109, "OFFSET_MOVED_TO_TIERED_STORAGE", final;
-    /// Kafka: `FENCED_MEMBER_EPOCH`.
+    /// The member has an older epoch than the coordinator gave it; it has to rejoin.
     FencedMemberEpoch = 110, "FENCED_MEMBER_EPOCH", final;
-    /// Kafka: `UNRELEASED_INSTANCE_ID`.
+    /// The group instance id still belongs to another member.
     UnreleasedInstanceId = 111, "UNRELEASED_INSTANCE_ID", final;
-    /// Kafka: `UNSUPPORTED_ASSIGNOR`.
+    /// The coordinator has no such assignor.
     UnsupportedAssignor = 112, "UNSUPPORTED_ASSIGNOR", final;
-    /// Kafka: `STALE_MEMBER_EPOCH`.
+    /// The member has to retry with its current epoch.
     StaleMemberEpoch = 113, "STALE_MEMBER_EPOCH", final;
-    /// Kafka: `MISMATCHED_ENDPOINT_TYPE`.
+    /// The request came to the wrong kind of endpoint.
     MismatchedEndpointType = 114, "MISMATCHED_ENDPOINT_TYPE", final;
-    /// Kafka: `UNSUPPORTED_ENDPOINT_TYPE`.
+    /// This kind of endpoint is not supported.
     UnsupportedEndpointType = 115, "UNSUPPORTED_ENDPOINT_TYPE", final;
-    /// Kafka: `UNKNOWN_CONTROLLER_ID`.
+    /// The controller id is not known.
     UnknownControllerId = 116, "UNKNOWN_CONTROLLER_ID", final;
-    /// Kafka: `UNKNOWN_SUBSCRIPTION_ID`.
+    /// The telemetry subscription is outdated.
     UnknownSubscriptionId = 117, "UNKNOWN_SUBSCRIPTION_ID", final;
-    /// Kafka: `TELEMETRY_TOO_LARGE`.
+    /// The telemetry is too large.
     TelemetryTooLarge = 118, "TELEMETRY_TOO_LARGE", final;
-    /// Kafka: `INVALID_REGISTRATION`.
+    /// The registration of the broker is not valid.
     InvalidRegistration = 119, "INVALID_REGISTRATION", final;
-    /// Kafka: `TRANSACTION_ABORTABLE`.
+    /// The transaction has to be aborted; the producer may go on after that.
     TransactionAbortable = 120, "TRANSACTION_ABORTABLE", final;
-    /// Kafka: `INVALID_RECORD_STATE`.
+    /// The record is in a state that does not allow this acknowledgement.
     InvalidRecordState = 121, "INVALID_RECORD_STATE", final;
-    /// Kafka: `SHARE_SESSION_NOT_FOUND`.
+    /// There is no such share session.
     ShareSessionNotFound = 122, "SHARE_SESSION_NOT_FOUND", retriable;
-    /// Kafka: `INVALID_SHARE_SESSION_EPOCH`.
+    /// The epoch of the share session is not the next one.
     InvalidShareSessionEpoch = 123, "INVALID_SHARE_SESSION_EPOCH", retriable;
-    /// Kafka: `FENCED_STATE_EPOCH`.
+    /// The state of the share partition has a newer epoch.
     FencedStateEpoch = 124, "FENCED_STATE_EPOCH", final;
-    /// Kafka: `INVALID_VOTER_KEY`.
+    /// The key of the voter does not match.
     InvalidVoterKey = 125, "INVALID_VOTER_KEY", final;
-    /// Kafka: `DUPLICATE_VOTER`.
+    /// The voter exists.
     DuplicateVoter = 126, "DUPLICATE_VOTER", final;
-    /// Kafka: `VOTER_NOT_FOUND`.
+    /// There is no such voter.
     VoterNotFound = 127, "VOTER_NOT_FOUND", final;
-    /// Kafka: `INVALID_REGULAR_EXPRESSION`.
+    /// The regular expression is not valid.
     InvalidRegularExpression = 128, "INVALID_REGULAR_EXPRESSION", final;
-    /// Kafka: `REBOOTSTRAP_REQUIRED`.
+    /// The client has to start over from its bootstrap servers.
     RebootstrapRequired = 129, "REBOOTSTRAP_REQUIRED", final;
-    /// Kafka: `STREAMS_INVALID_TOPOLOGY`.
+    /// The topology cannot be run.
     StreamsInvalidTopology = 130, "STREAMS_INVALID_TOPOLOGY", final;
-    /// Kafka: `STREAMS_INVALID_TOPOLOGY_EPOCH`.
+    /// The epoch of the topology is not valid.
     StreamsInvalidTopologyEpoch = 131, "STREAMS_INVALID_TOPOLOGY_EPOCH", final;
-    /// Kafka: `STREAMS_TOPOLOGY_FENCED`.
+    /// The epoch of the topology is outdated.
     StreamsTopologyFenced = 132, "STREAMS_TOPOLOGY_FENCED", final;
-    /// Kafka: `SHARE_SESSION_LIMIT_REACHED`.
+    /// There are as many share sessions as the broker allows.
     ShareSessionLimitReached = 133, "SHARE_SESSION_LIMIT_REACHED", retriable;
 }
 
@@ -384,21 +384,4 @@ impl Wire for ErrorCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_survives_a_round_trip() {
-        for code in i16::MIN..=i16::MAX {
-            assert_eq!(ErrorCode::from(code).code(), code);
-        }
-    }
-
-    #[test]
-    fn named_codes_rise_without_gaps_from_minus_one() {
-        for (code, error) in (-1_i16..).zip(ErrorCode::NAMED) {
-            assert_eq!(error.code(), code);
-            assert!(!matches!(ErrorCode::from(code), ErrorCode::Unrecognized(_)));
-        }
-    }
-}
+mod tests;

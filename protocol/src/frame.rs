@@ -41,6 +41,26 @@ pub fn frame_len(prefix: [u8; PREFIX_LEN], limit: usize) -> Result<usize, FrameE
     }
 }
 
+/// How long frames may be, by what they ask. Only batches of records need much room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameLimits {
+    /// Bytes of a Produce request.
+    pub produce: usize,
+    /// Bytes of any other frame.
+    pub other: usize,
+}
+
+impl FrameLimits {
+    /// The same limit for all frames, as for responses, and for requests before authentication.
+    #[must_use]
+    pub fn uniform(limit: usize) -> Self {
+        Self {
+            produce: limit,
+            other: limit,
+        }
+    }
+}
+
 #[cfg(feature = "codec")]
 pub use codec::FrameCodec;
 
@@ -49,7 +69,8 @@ mod codec {
     use bytes::{Buf, Bytes, BytesMut};
     use tokio_util::codec::{Decoder, Encoder};
 
-    use super::{FrameError, PREFIX_LEN, frame_len};
+    use super::{FrameError, FrameLimits, PREFIX_LEN, frame_len};
+    use crate::api::ApiKey;
     use crate::primitive::Frame;
 
     /// The least room made for a frame that has only begun to arrive.
@@ -60,19 +81,37 @@ mod codec {
     /// Writing copies. A server that wants to avoid it writes [`Frame::chunks`] itself.
     #[derive(Debug, Clone)]
     pub struct FrameCodec {
-        limit: usize,
+        limits: FrameLimits,
     }
 
     impl FrameCodec {
-        /// Accepts frames of up to `limit` bytes after the prefix.
+        /// Accepts frames whose length after the prefix is within `limits`.
         #[must_use]
-        pub fn new(limit: usize) -> Self {
-            Self { limit }
+        pub fn new(limits: FrameLimits) -> Self {
+            Self { limits }
         }
 
-        /// Changes the limit, from the next frame on.
-        pub fn set_limit(&mut self, limit: usize) {
-            self.limit = limit;
+        /// Changes the limits, from the next frame on.
+        pub fn set_limits(&mut self, limits: FrameLimits) {
+            self.limits = limits;
+        }
+
+        /// The length of the frame at the head of `buffer`, once enough of it has arrived to tell
+        /// whether it is too long.
+        fn len(&self, buffer: &[u8]) -> Result<Option<usize>, FrameError> {
+            let Some((prefix, rest)) = buffer.split_first_chunk::<PREFIX_LEN>() else {
+                return Ok(None);
+            };
+            let FrameLimits { produce, other } = self.limits;
+            let len = frame_len(*prefix, produce.max(other))?;
+            if len <= other {
+                return Ok(Some(len));
+            }
+            let Some(key) = rest.first_chunk::<2>() else {
+                return Ok(None);
+            };
+            let is_produce = i16::from_be_bytes(*key) == i16::from(ApiKey::Produce);
+            frame_len(*prefix, if is_produce { produce } else { other }).map(Some)
         }
     }
 
@@ -81,20 +120,16 @@ mod codec {
         type Error = FrameError;
 
         fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
-            let Some(prefix) = buffer.first_chunk::<PREFIX_LEN>() else {
+            let Some(len) = self.len(buffer)? else {
                 return Ok(None);
             };
-            let len = frame_len(*prefix, self.limit)?;
-            let whole = PREFIX_LEN.saturating_add(len);
-            let Some(missing) = whole
-                .checked_sub(buffer.len())
-                .filter(|&missing| missing > 0)
-            else {
-                buffer.advance(PREFIX_LEN);
-                return Ok(Some(buffer.split_to(len).freeze()));
-            };
-            buffer.reserve(missing.min(buffer.len().max(GROW_BY)));
-            Ok(None)
+            let missing = PREFIX_LEN.saturating_add(len).saturating_sub(buffer.len());
+            if missing > 0 {
+                buffer.reserve(missing.min(buffer.len().max(GROW_BY)));
+                return Ok(None);
+            }
+            buffer.advance(PREFIX_LEN);
+            Ok(Some(buffer.split_to(len).freeze()))
         }
     }
 

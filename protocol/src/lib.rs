@@ -3,6 +3,7 @@
 //! Pure. Nothing here reads a clock, a socket, a file or a random number.
 
 pub mod api;
+pub mod consumer_protocol;
 mod declare;
 pub mod envelope;
 pub mod error;

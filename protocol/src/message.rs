@@ -4,7 +4,6 @@
 //! fields have Kafka's names in Rust's case, all `Option` fields default to `None`, and
 //! `error_code` fields are [`ErrorCode`](crate::ErrorCode)s.
 
-// modules
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
@@ -80,7 +79,6 @@ pub use shared::*;
 pub use sync_group::*;
 pub use txn_offset_commit::*;
 pub use write_txn_markers::*;
-// end
 
 use bytes::Bytes;
 

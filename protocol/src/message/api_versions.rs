@@ -1,7 +1,8 @@
 //! ApiVersions, key 18.
 //!
-//! The first request on a connection. Its response header is never flexible, and a version above ours
-//! is answered in version 0. Versions: 3 flexible, names the client, features; 4 features with minimum 0.
+//! The first request on a connection. Its response header is never flexible, and a version above
+//! ours is answered in version 0. Versions: 3 flexible, names the client, features; 4 features
+//! with minimum 0.
 
 use crate::declare::message;
 use crate::error_code::ErrorCode;

@@ -1,7 +1,7 @@
 //! DescribeGroups, key 15.
 //!
-//! Versions: 3 authorized operations; 4 static members; 5 flexible; 6 GROUP_ID_NOT_FOUND with a message
-//! instead of a dead group (KIP-1043).
+//! Versions: 3 authorized operations; 4 static members; 5 flexible; 6 GROUP_ID_NOT_FOUND with a
+//! message instead of a dead group (KIP-1043).
 
 use bytes::Bytes;
 

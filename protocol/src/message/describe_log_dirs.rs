@@ -1,6 +1,7 @@
 //! DescribeLogDirs, key 35.
 //!
-//! Versions: 2 flexible; 3 error for the whole request; 4 sizes of volumes; 5 cordoned directories.
+//! Versions: 2 flexible; 3 error for the whole request; 4 sizes of volumes; 5 cordoned
+//! directories.
 
 use crate::declare::message;
 use crate::error_code::ErrorCode;

@@ -1,9 +1,9 @@
 //! Fetch, key 1.
 //!
-//! Reads whole record batches, waiting for `min_bytes` up to `max_wait_ms`.
-//! Versions: 7 sessions (KIP-227); 9 leader epochs (KIP-320); 10 zstd; 11 racks (KIP-392); 12 flexible,
-//! divergence; 13 topics by id; 15 replica state; 16 node endpoints (KIP-951); 17 replica directory;
-//! 18 high watermark of followers (KIP-1166).
+//! Reads whole record batches, waiting for `min_bytes` up to `max_wait_ms`. Versions: 7 sessions
+//! (KIP-227); 9 leader epochs (KIP-320); 10 zstd; 11 racks (KIP-392); 12 flexible, divergence; 13
+//! topics by id; 15 replica state; 16 node endpoints (KIP-951); 17 replica directory; 18 high
+//! watermark of followers (KIP-1166).
 
 use bytes::Bytes;
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! FindCoordinator, key 10.
 //!
-//! Versions: 1 transactions; 3 flexible; 4 several keys; 5 TRANSACTION_ABORTABLE (KIP-890);
-//! 6 share groups (KIP-932).
+//! Versions: 1 transactions; 3 flexible; 4 several keys; 5 TRANSACTION_ABORTABLE (KIP-890); 6
+//! share groups (KIP-932).
 
 use crate::declare::message;
 use crate::error_code::ErrorCode;

@@ -1,6 +1,7 @@
 //! InitProducerId, key 22.
 //!
-//! Versions: 2 flexible; 3 recovery of an epoch (KIP-360); 4 PRODUCER_FENCED; 5 TRANSACTION_ABORTABLE.
+//! Versions: 2 flexible; 3 recovery of an epoch (KIP-360); 4 PRODUCER_FENCED; 5
+//! TRANSACTION_ABORTABLE.
 
 use crate::declare::message;
 use crate::error_code::ErrorCode;

@@ -1,7 +1,7 @@
 //! JoinGroup, key 11.
 //!
-//! Versions: 1 rebalance timeout; 4 two-step join (KIP-394); 5 static members; 6 flexible; 7 protocol
-//! type; 8 reason; 9 skipped assignment.
+//! Versions: 1 rebalance timeout; 4 two-step join (KIP-394); 5 static members; 6 flexible; 7
+//! protocol type; 8 reason; 9 skipped assignment.
 
 use bytes::Bytes;
 

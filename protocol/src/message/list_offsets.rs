@@ -1,7 +1,7 @@
 //! ListOffsets, key 2.
 //!
-//! Versions: 2 isolation level; 4 leader epochs; 6 flexible; 7 largest timestamp; 8 earliest local;
-//! 9 latest tiered; 10 timeout; 11 earliest pending upload.
+//! Versions: 2 isolation level; 4 leader epochs; 6 flexible; 7 largest timestamp; 8 earliest
+//! local; 9 latest tiered; 10 timeout; 11 earliest pending upload.
 
 use crate::declare::message;
 use crate::error_code::ErrorCode;
@@ -34,7 +34,8 @@ message! {
         pub partition_index: i32,
         /// The epoch that the client knows, to fence stale ones, or -1.
         pub current_leader_epoch: i32 [4..] = -1,
-        /// Milliseconds since the epoch, or -1 latest, -2 earliest, -3 largest timestamp, -4 earliest local, -5 latest tiered, -6 earliest pending upload.
+        /// Milliseconds since the epoch, or a position: -1 latest, -2 earliest, -3 largest
+        /// timestamp, -4 earliest local, -5 latest tiered, -6 earliest pending upload.
         pub timestamp: i64,
     }
 

@@ -1,8 +1,8 @@
 //! Metadata, key 3.
 //!
-//! Versions: 1 null for all topics, controller; 2 cluster id; 4 creation on request; 5 offline replicas;
-//! 7 leader epochs; 8 authorized operations (until 10 for the cluster); 9 flexible; 10 topic ids;
-//! 12 topics by id; 13 error for the whole request.
+//! Versions: 1 null for all topics, controller; 2 cluster id; 4 creation on request; 5 offline
+//! replicas; 7 leader epochs; 8 authorized operations (until 10 for the cluster); 9 flexible; 10
+//! topic ids; 12 topics by id; 13 error for the whole request.
 
 use uuid::Uuid;
 

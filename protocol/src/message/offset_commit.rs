@@ -1,7 +1,7 @@
 //! OffsetCommit, key 8.
 //!
-//! Versions: until 4 retention time; 6 leader epochs; 7 static members; 8 flexible; 9 member epochs
-//! (KIP-848); 10 topics by id.
+//! Versions: until 4 retention time; 6 leader epochs; 7 static members; 8 flexible; 9 member
+//! epochs (KIP-848); 10 topics by id.
 
 use uuid::Uuid;
 

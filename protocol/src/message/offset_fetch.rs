@@ -1,7 +1,7 @@
 //! OffsetFetch, key 9.
 //!
-//! Versions: 2 null for all topics; 5 leader epochs; 6 flexible; 7 stable offsets (KIP-447); 8 several
-//! groups; 9 member epochs (KIP-848); 10 topics by id.
+//! Versions: 2 null for all topics; 5 leader epochs; 6 flexible; 7 stable offsets (KIP-447); 8
+//! several groups; 9 member epochs (KIP-848); 10 topics by id.
 
 use uuid::Uuid;
 

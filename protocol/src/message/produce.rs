@@ -1,8 +1,8 @@
 //! Produce, key 0.
 //!
 //! Appends one record batch per partition. Asked with `acks` 0 it gets no response at all.
-//! Versions: 5 log start offset; 7 zstd; 8 record errors; 9 flexible; 10 current leader (KIP-951);
-//! 12 adds partitions to transactions by itself (KIP-890); 13 topics by id (KIP-516).
+//! Versions: 5 log start offset; 7 zstd; 8 record errors; 9 flexible; 10 current leader
+//! (KIP-951); 12 adds partitions to transactions by itself (KIP-890); 13 topics by id (KIP-516).
 
 use bytes::Bytes;
 use uuid::Uuid;

@@ -7,6 +7,7 @@ use super::{Request, Response};
 use crate::api::ApiKey;
 use crate::error::{DecodeError, EncodeError};
 
+mod golden;
 mod hostile;
 mod oracle;
 

@@ -48,14 +48,16 @@ proptest! {
         value in any::<u8>(),
     ) {
         for (key, version) in versions() {
-            let mut bytes = joined(Request::arbitrary(key, version, &entropy).encode(version)).to_vec();
+            let request = Request::arbitrary(key, version, &entropy);
+            let mut bytes = joined(request.encode(version)).to_vec();
             if !bytes.is_empty() {
                 let at = at.index(bytes.len());
                 bytes[at] = value;
             }
             check_request(key, version, &bytes.into())?;
 
-            let mut bytes = joined(Response::arbitrary(key, version, &entropy).encode(version)).to_vec();
+            let response = Response::arbitrary(key, version, &entropy);
+            let mut bytes = joined(response.encode(version)).to_vec();
             let at = at.index(bytes.len());
             bytes[at] = value;
             check_response(key, version, &bytes.into())?;
@@ -83,7 +85,8 @@ proptest! {
     #[test]
     fn trailing_bytes_fail(entropy in entropy()) {
         for (key, version) in versions() {
-            let mut bytes = joined(Request::arbitrary(key, version, &entropy).encode(version)).to_vec();
+            let request = Request::arbitrary(key, version, &entropy);
+            let mut bytes = joined(request.encode(version)).to_vec();
             bytes.push(0);
             let decoded = Request::decode(key, version, bytes.into());
             prop_assert_eq!(decoded, Err(DecodeError::TrailingBytes(1)));
