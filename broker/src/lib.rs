@@ -1,1 +1,4 @@
 //! Under construction.
+
+pub mod group;
+mod record_codec;
