@@ -17,7 +17,7 @@ use super::{GroupError, JoinReply, Protocol, Reply, SyncReply, Token};
 /// Where a group stands. Allowed: Empty → PreparingRebalance → CompletingRebalance → Stable, from the last
 /// two back to PreparingRebalance, and from PreparingRebalance to Empty when nobody is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub(crate) enum State {
     /// No members; perhaps offsets.
     Empty,
     /// Waits for the members to join.
@@ -33,7 +33,7 @@ pub enum State {
 impl State {
     /// Kafka's spelling.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
             Self::PreparingRebalance => "PreparingRebalance",
