@@ -5,3 +5,5 @@
 
 pub mod config;
 pub mod disk;
+mod journal;
+mod layout;
