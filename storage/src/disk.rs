@@ -1,7 +1,7 @@
 //! The seam to the file system: everything that storage does to a disk goes through here.
 //!
 //! Small on purpose, so that a test can stand in for a disk that loses, tears and refuses writes.
-//! Implementations: `OsDisk` for real files, `MemoryDisk` for ephemeral brokers and tests.
+//! Implementations: [`OsDisk`] for real files, [`MemoryDisk`] for ephemeral brokers and tests.
 
 #[cfg(test)]
 pub(crate) mod faulty;
@@ -11,6 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+mod memory;
+mod os;
+#[cfg(test)]
+mod tests;
+
+pub use memory::MemoryDisk;
+pub use os::{OsDisk, Reads};
 
 /// What [`Disk::open`] does when the file is, or is not, there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

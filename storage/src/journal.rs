@@ -14,6 +14,7 @@ mod writer;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::mem;
 use std::sync::Arc;
 
@@ -24,9 +25,10 @@ use uuid::Uuid;
 
 use self::file::JournalFile;
 pub(crate) use self::file::{Found, JournalFiles};
-pub(crate) use self::format::RedoEntry;
-use self::format::{BLOCK_BYTES, ENTRY_HEADER_LEN, EntryHeader, GROUP_HEADER_LEN};
+use self::format::{BLOCK_BYTES, ENTRY_HEADER_LEN, FIRST_GROUP, GROUP_HEADER_LEN};
+pub(crate) use self::format::{EntryHeader, RedoEntry};
 pub(crate) use self::reader::Reader;
+pub(crate) use self::writer::Driven;
 use self::writer::Writer;
 
 /// Sizes of the journal.
@@ -58,10 +60,10 @@ impl Default for JournalOptions {
 
 impl JournalOptions {
     /// The largest number of data bytes that may share one fate.
-    fn unit_limit(&self) -> u64 {
+    fn unit_limit(&self) -> u32 {
         let overhead = (GROUP_HEADER_LEN + ENTRY_HEADER_LEN) as u64;
         let file = self.file_bytes.saturating_sub(2 * BLOCK_BYTES + overhead);
-        file.min(u64::from(u32::MAX / 2))
+        u32::try_from(file).unwrap_or(u32::MAX).min(u32::MAX / 2)
     }
 }
 
@@ -125,7 +127,10 @@ impl<L: Journaled + ?Sized> JournalEntry<L> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// More bytes than a journal file holds.
-    TooLarge,
+    TooLarge {
+        /// What it holds.
+        limit: u32,
+    },
     /// The disk is full and the journal too. Passes when there is room again.
     Full,
     /// A write or sync failed. Passes with a restart.
@@ -143,6 +148,23 @@ pub(crate) struct Cursor {
     pub(crate) position: u64,
     /// Sequence of the group.
     pub(crate) group_sequence: u64,
+}
+
+impl Cursor {
+    /// Of a new directory.
+    pub(crate) const START: Self = Self {
+        file_sequence: 0,
+        position: FIRST_GROUP,
+        group_sequence: 1,
+    };
+
+    /// This place with another group.
+    pub(crate) fn with_group(self, group_sequence: u64) -> Self {
+        Self {
+            group_sequence,
+            ..self
+        }
+    }
 }
 
 /// What the maintenance thread is woken for.
@@ -186,12 +208,24 @@ struct State<L: ?Sized> {
     cursor: Cursor,
     dirty: HashMap<LogKey, Arc<L>>,
     chores: Chores,
-    /// The writer waits for a file.
-    starved: bool,
+    /// The writer waits for a file with room for so many bytes.
+    starved: Option<u64>,
     /// The last checkpoint or file could not be written for want of room.
     disk_full: bool,
     /// Someone writes groups at the moment (inline mode).
     driving: bool,
+}
+
+impl<L: ?Sized> State<L> {
+    /// The free file to use for a group of `len` bytes. The largest, so that the small one that
+    /// the directory began with is left for when there is no other.
+    fn fitting(&self, len: u64) -> Option<usize> {
+        let fits = |file: &JournalFile| file.capacity.saturating_sub(FIRST_GROUP) >= len;
+        let files = (0..).zip(&self.free).filter(|(_, file)| fits(file));
+        files
+            .max_by_key(|(_, file)| file.capacity)
+            .map(|(at, _)| at)
+    }
 }
 
 /// Entries with one fate.
@@ -224,21 +258,20 @@ impl<L: Journaled + ?Sized> Journal<L> {
         options: JournalOptions,
         directory: Uuid,
         cursor: Cursor,
-        mut files: JournalFiles,
+        files: JournalFiles,
         on_failure: Box<dyn Fn(&Arc<str>) + Send + Sync>,
     ) -> Self {
-        let free = mem::take(&mut files.free);
         let state = State {
             life: Life::Running,
             queue: VecDeque::new(),
             queued_bytes: 0,
             chores: Chores::default(),
-            free,
+            free: Vec::new(),
             full: Vec::new(),
             files,
             cursor,
             dirty: HashMap::new(),
-            starved: false,
+            starved: None,
             disk_full: false,
             driving: false,
         };
@@ -254,11 +287,28 @@ impl<L: Journaled + ?Sized> Journal<L> {
         }
     }
 
-    /// Waits until there is room for an append of `bytes`. To be called before anything is
-    /// written, with no log locked.
-    pub(crate) fn admit(&self, bytes: u64) -> Result<(), Refused> {
-        if bytes > self.options.unit_limit() {
-            return Err(Refused::TooLarge);
+    /// Gives the journal the old files, which hold nothing needed any more, and at least one.
+    pub(crate) fn supply(&self, old: Vec<Found>) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let options = &self.options;
+        state.free = state
+            .files
+            .recycle(old, options.file_bytes, options.max_files)?;
+        if state.free.is_empty() {
+            state
+                .free
+                .push(state.files.create(options.first_file_bytes)?);
+        }
+        Ok(())
+    }
+
+    /// Waits, if asked to, until there is room for an append of `bytes`. To be called before
+    /// anything is written, with no log locked.
+    pub(crate) fn admit(&self, bytes: u64, wait: bool) -> Result<(), Refused> {
+        let limit = self.options.unit_limit();
+        if bytes > u64::from(limit) {
+            return Err(Refused::TooLarge { limit });
         }
         let mut state = self.state.lock();
         loop {
@@ -275,6 +325,9 @@ impl<L: Journaled + ?Sized> Journal<L> {
             }
             if state.queued_bytes < self.options.queue_bytes {
                 return Ok(());
+            }
+            if !wait {
+                return Err(Refused::Full);
             }
             self.room.wait(&mut state);
         }
@@ -341,7 +394,7 @@ impl<L: Journaled + ?Sized> Journal<L> {
         }
         self.room.notify_all();
         loop {
-            let stuck = state.starved && state.disk_full;
+            let stuck = state.starved.is_some() && state.disk_full;
             if state.life != Life::Closing || stuck {
                 return false;
             }
@@ -406,14 +459,18 @@ impl<L: Journaled + ?Sized> Journal<L> {
     }
 
     /// What a checkpoint started now covers. Ends with `finish_checkpoint` or `abort_checkpoint`.
-    pub(crate) fn begin_checkpoint(&self) -> Dirty<L> {
+    /// `None` when the journal has ended: what it covers must stay covered.
+    pub(crate) fn begin_checkpoint(&self) -> Option<Dirty<L>> {
         let mut state = self.state.lock();
+        if !matches!(state.life, Life::Running | Life::Closing) {
+            return None;
+        }
         state.chores.checkpoint = false;
-        Dirty {
+        Some(Dirty {
             low: state.cursor,
             logs: mem::take(&mut state.dirty),
             full_files: state.full.len(),
-        }
+        })
     }
 
     /// The checkpoint is stored: the files below it are free again.
@@ -464,7 +521,8 @@ impl<L: Journaled + ?Sized> Journal<L> {
             Err(error) => {
                 tracing::warn!(%error, "no further journal file could be prepared");
                 // No checkpoint will free a file either.
-                state.disk_full |= state.starved && state.full.is_empty();
+                let helpless = |needed| state.full.is_empty() && state.fitting(needed).is_none();
+                state.disk_full |= state.starved.is_some_and(helpless);
                 drop(state);
                 self.room.notify_all();
             }

@@ -5,5 +5,15 @@
 
 pub mod config;
 pub mod disk;
+pub mod error;
+pub mod log;
+pub mod store;
+
+mod checkpoint;
 mod journal;
 mod layout;
+mod meta;
+mod partition_metadata;
+mod recovery;
+mod state_codec;
+mod text_checkpoint;

@@ -81,8 +81,8 @@ impl Meta {
             directory_id: self.directory_id.into_bytes(),
             leader_epoch: self.leader_epoch,
         };
-        let bytes = state_codec::encode(Kind::META, FORMAT_VERSION, &stored)
-            .map_err(io::Error::other)?;
+        let bytes =
+            state_codec::encode(Kind::META, FORMAT_VERSION, &stored).map_err(io::Error::other)?;
         replace_file(disk, &dir.join(layout::META), &bytes)
     }
 
@@ -96,7 +96,9 @@ impl Meta {
 /// behind is not foreign.
 fn foreign_entry(disk: &dyn Disk, dir: &Path) -> io::Result<Option<String>> {
     let entries = disk.list(dir)?;
-    let foreign = entries.into_iter().find(|entry| !layout::is_initial(&entry.name));
+    let foreign = entries
+        .into_iter()
+        .find(|entry| !layout::is_initial(&entry.name));
     Ok(foreign.map(|entry| entry.name))
 }
 
@@ -118,7 +120,10 @@ pub(crate) fn take(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskLock>, Ope
     if let Ok(entries) = disk.list(dir) {
         let known = |name: &str| entries.iter().any(|entry| entry.name == name);
         if !known(layout::META) && !known(layout::LOCK) {
-            if let Some(foreign) = entries.iter().find(|entry| !layout::is_initial(&entry.name)) {
+            if let Some(foreign) = entries
+                .iter()
+                .find(|entry| !layout::is_initial(&entry.name))
+            {
                 return Err(OpenError::NotOurs {
                     dir: dir.to_owned(),
                     name: foreign.name.clone(),
@@ -190,7 +195,17 @@ mod tests {
         let file = disk.open(&dir.join(layout::META), OpenMode::New).unwrap();
         file.write_at(0, &[IoSlice::new(&bytes)]).unwrap();
         let error = Meta::load(&disk, dir).unwrap_err();
-        assert!(matches!(error, OpenError::NewerFormat { found: 2, known: 1, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                OpenError::NewerFormat {
+                    found: 2,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 
     #[test]

@@ -16,20 +16,24 @@ pub(crate) enum LastStop {
 /// What the checkpoint says about a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Point {
-    /// Everything below is on disk and was intact.
-    pub(crate) recovery_point: i64,
-    /// The log goes at least this far. Larger than the recovery point only while the log is
-    /// quarantined: what lies between is still to be repaired.
+    /// Everything below is on disk.
     pub(crate) end: i64,
+    /// Something below was missing or damaged when it was last looked at.
+    pub(crate) quarantined: bool,
 }
 
 impl Point {
-    /// The point of a log of which everything below `offset` is on disk.
-    pub(crate) fn at(offset: i64) -> Self {
+    /// The point of a log of which everything below `end` is on disk.
+    pub(crate) fn at(end: i64) -> Self {
         Self {
-            recovery_point: offset,
-            end: offset,
+            end,
+            quarantined: false,
         }
+    }
+
+    /// The first offset that is not known to be on disk and intact.
+    pub(crate) fn recovery_point(&self) -> i64 {
+        if self.quarantined { 0 } else { self.end }
     }
 }
 
@@ -72,16 +76,22 @@ pub(crate) enum Verdict {
 }
 
 /// The table.
+///
+/// A log of which neither checkpoint nor journal knows may have been put there by hand after a
+/// crash: what is intact in it is kept.
 pub(crate) fn verdict(facts: Facts) -> Verdict {
     let point = facts.point.unwrap_or_default();
     let end = facts.journaled_end.unwrap_or(0).max(point.end);
-    let from = point.recovery_point;
+    let from = point.recovery_point();
+    let known = facts.point.is_some() || facts.journaled_end.is_some();
     match facts.last_stop {
         _ if facts.hole => Verdict::Quarantine,
-        LastStop::Clean if point.recovery_point < point.end => Verdict::Exact { from, end },
-        LastStop::Clean => Verdict::Clean,
-        LastStop::Unclean if facts.journaled => Verdict::Exact { from, end },
-        LastStop::Unclean | LastStop::Damaged => Verdict::Scan { from, at_least: end },
+        LastStop::Clean if !point.quarantined => Verdict::Clean,
+        LastStop::Unclean if facts.journaled && known => Verdict::Exact { from, end },
+        _ => Verdict::Scan {
+            from,
+            at_least: end,
+        },
     }
 }
 
@@ -90,12 +100,12 @@ mod tests {
     use super::*;
 
     const WHOLE: Option<Point> = Some(Point {
-        recovery_point: 10,
         end: 10,
+        quarantined: false,
     });
     const QUARANTINED: Option<Point> = Some(Point {
-        recovery_point: 10,
         end: 15,
+        quarantined: true,
     });
 
     #[test]
@@ -108,28 +118,28 @@ mod tests {
             // last stop, journaled, point, journaled end, hole, verdict
             (Clean, true, None, None, false, Verdict::Clean),
             (Clean, true, WHOLE, None, false, Verdict::Clean),
-            (Clean, true, QUARANTINED, None, false, exact(10, 15)),
+            (Clean, true, QUARANTINED, None, false, scan(0, 15)),
             (Clean, false, None, None, false, Verdict::Clean),
             (Clean, false, WHOLE, None, false, Verdict::Clean),
-            (Clean, false, QUARANTINED, None, false, exact(10, 15)),
-            (Unclean, true, None, None, false, exact(0, 0)),
+            (Clean, false, QUARANTINED, None, false, scan(0, 15)),
+            (Unclean, true, None, None, false, scan(0, 0)),
             (Unclean, true, None, Some(7), false, exact(0, 7)),
             (Unclean, true, None, Some(7), true, Quarantine),
             (Unclean, true, WHOLE, None, false, exact(10, 10)),
             (Unclean, true, WHOLE, Some(9), false, exact(10, 10)),
             (Unclean, true, WHOLE, Some(12), false, exact(10, 12)),
             (Unclean, true, WHOLE, Some(12), true, Quarantine),
-            (Unclean, true, QUARANTINED, None, false, exact(10, 15)),
-            (Unclean, true, QUARANTINED, Some(17), false, exact(10, 17)),
+            (Unclean, true, QUARANTINED, None, false, exact(0, 15)),
+            (Unclean, true, QUARANTINED, Some(17), false, exact(0, 17)),
             (Unclean, false, None, None, false, scan(0, 0)),
             (Unclean, false, WHOLE, None, false, scan(10, 10)),
             (Unclean, false, WHOLE, Some(12), false, scan(10, 12)),
             (Unclean, false, WHOLE, Some(12), true, Quarantine),
-            (Unclean, false, QUARANTINED, None, false, scan(10, 15)),
+            (Unclean, false, QUARANTINED, None, false, scan(0, 15)),
             (Damaged, true, None, None, false, scan(0, 0)),
             (Damaged, true, WHOLE, Some(12), false, scan(10, 12)),
             (Damaged, true, WHOLE, Some(12), true, Quarantine),
-            (Damaged, true, QUARANTINED, None, false, scan(10, 15)),
+            (Damaged, true, QUARANTINED, None, false, scan(0, 15)),
             (Damaged, false, None, None, false, scan(0, 0)),
             (Damaged, false, WHOLE, None, false, scan(10, 10)),
         ];

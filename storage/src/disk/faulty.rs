@@ -108,7 +108,8 @@ impl FaultyDisk {
     /// process killed.
     pub(crate) fn die_after(&self, n: u64) {
         let mut state = self.state.lock();
-        state.dies_at = Some(state.operations + n);
+        let at = state.operations + n;
+        state.dies_at = Some(state.dies_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Files whose path contains `pattern` cannot grow or be created.

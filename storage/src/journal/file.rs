@@ -38,8 +38,6 @@ pub(crate) struct JournalFiles {
     dir: PathBuf,
     count: usize,
     next_slot: u32,
-    /// Ready for use; moves to the journal when it starts.
-    pub(super) free: Vec<JournalFile>,
 }
 
 /// A file to be made, without holding any lock.
@@ -63,7 +61,6 @@ impl JournalFiles {
             dir: dir.to_owned(),
             count: 0,
             next_slot: 0,
-            free: Vec::new(),
         };
         let mut found = Vec::new();
         for entry in disk.list(dir)? {
@@ -98,37 +95,34 @@ impl JournalFiles {
         mut found: Vec<Found>,
         file_bytes: u64,
         max: usize,
-    ) -> io::Result<()> {
+    ) -> io::Result<Vec<JournalFile>> {
         found.sort_by_key(|found| std::cmp::Reverse(found.capacity));
         let mut small = 0;
+        let mut free = Vec::new();
         for found in found {
             small += usize::from(found.capacity < file_bytes);
-            if small > 1 || self.free.len() >= max {
+            if small > 1 || free.len() >= max {
                 self.disk.remove(&found.path)?;
                 self.count -= 1;
                 continue;
             }
-            self.free.push(JournalFile {
+            free.push(JournalFile {
                 file: found.file,
                 capacity: found.capacity,
             });
         }
-        Ok(())
+        Ok(free)
     }
 
-    /// Makes sure that one file is ready; a small one is quickly made.
-    pub(crate) fn ensure_one(&mut self, capacity: u64) -> io::Result<()> {
-        if !self.free.is_empty() {
-            return Ok(());
-        }
+    /// Makes a file that is ready at once. For a small one.
+    pub(super) fn create(&mut self, capacity: u64) -> io::Result<JournalFile> {
         let plan = self.plan(capacity);
         let file = plan.disk.open(&plan.path, OpenMode::New)?;
         file.reserve(plan.capacity)?;
         file.truncate(plan.capacity)?;
         let file = plan.finish(file)?;
-        self.add();
-        self.free.push(file);
-        Ok(())
+        self.count += 1;
+        Ok(file)
     }
 
     /// Number of files.

@@ -79,7 +79,7 @@ const START: Cursor = Cursor {
 fn open(disk: &FaultyDisk, low: Cursor) -> Opened {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let dir = Path::new("journal");
-    let (mut files, found) = JournalFiles::open(&disk, dir, DIRECTORY).unwrap();
+    let (files, found) = JournalFiles::open(&disk, dir, DIRECTORY).unwrap();
     disk.sync_dir(Path::new("")).unwrap();
     let mut reader = Reader::new(DIRECTORY, &found, low);
     let mut redone = Vec::new();
@@ -93,10 +93,6 @@ fn open(disk: &FaultyDisk, low: Cursor) -> Opened {
         position: format::FIRST_GROUP,
         group_sequence: reader.position().group_sequence,
     };
-    files
-        .recycle(found, SMALL.file_bytes, SMALL.max_files)
-        .unwrap();
-    files.ensure_one(SMALL.first_file_bytes).unwrap();
     let journal = Arc::new(Journal::new(
         SMALL,
         DIRECTORY,
@@ -104,6 +100,7 @@ fn open(disk: &FaultyDisk, low: Cursor) -> Opened {
         files,
         Box::new(|_| {}),
     ));
+    journal.supply(found).unwrap();
     Opened {
         journal,
         redone,
@@ -114,11 +111,11 @@ fn open(disk: &FaultyDisk, low: Cursor) -> Opened {
 /// Appends one unit after the other, with checkpoints that flush nothing as files fill up.
 fn append(journal: &Journal<TestLog>, log: &Arc<TestLog>, ends: std::ops::Range<i64>, len: usize) {
     for end in ends {
-        journal.admit(len as u64).unwrap();
+        journal.admit(len as u64, true).unwrap();
         journal.submit(vec![entry(log, end, len)]).unwrap();
-        while !journal.drive() {
+        while journal.drive() == Driven::Starved {
             journal.prepare_file();
-            let dirty = journal.begin_checkpoint();
+            let dirty = journal.begin_checkpoint().unwrap();
             journal.finish_checkpoint(&dirty);
         }
     }
@@ -152,7 +149,7 @@ fn many_queued_appends_share_one_sync() {
         journal.submit(vec![entry(&log, end, 10)]).unwrap();
     }
     let before = disk.syncs();
-    assert!(journal.drive());
+    assert_eq!(journal.drive(), Driven::Done);
     assert_eq!(disk.syncs() - before, 1);
     assert_eq!(*log.committed.lock(), [20]);
 }
@@ -163,7 +160,7 @@ fn files_are_recycled_and_reading_starts_at_the_last_checkpoint() {
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     append(&journal, &log, 1..200, 3000);
-    let low = journal.begin_checkpoint().low;
+    let low = journal.begin_checkpoint().unwrap().low;
     assert!(low.file_sequence > 5, "{low:?}");
     append(&journal, &log, 200..203, 3000);
     assert_eq!(
@@ -182,7 +179,7 @@ fn a_restarted_journal_goes_on_behind_the_old_one() {
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     append(&journal, &log, 1..3, 100);
-    let low = journal.begin_checkpoint().low;
+    let low = journal.begin_checkpoint().unwrap().low;
     append(&open(&disk, low).journal, &log, 3..5, 100);
     assert_eq!(open(&disk, low).redone, [3, 4]);
 }
@@ -232,7 +229,7 @@ fn a_failed_sync_ends_the_journal_for_good() {
     journal.drive();
     assert_eq!(*log.committed.lock(), [1, 2]);
     disk.kill();
-    assert!(matches!(journal.admit(1), Err(Refused::Failed(_))));
+    assert!(matches!(journal.admit(1, true), Err(Refused::Failed(_))));
     assert!(matches!(
         journal.submit(Vec::new()),
         Err(Refused::Failed(_))
@@ -257,19 +254,22 @@ fn appends_are_refused_while_no_checkpoint_can_be_stored() {
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     append(&journal, &log, 1..2, 3000);
-    journal.abort_checkpoint(journal.begin_checkpoint());
-    assert_eq!(journal.admit(1), Err(Refused::Full));
+    journal.abort_checkpoint(journal.begin_checkpoint().unwrap());
+    assert_eq!(journal.admit(1, true), Err(Refused::Full));
     assert!(journal.take_chores().checkpoint);
-    let dirty = journal.begin_checkpoint();
+    let dirty = journal.begin_checkpoint().unwrap();
     assert!(dirty.logs.contains_key(&log.key));
     journal.finish_checkpoint(&dirty);
-    assert_eq!(journal.admit(1), Ok(()));
+    assert_eq!(journal.admit(1, true), Ok(()));
 }
 
 #[test]
 fn an_append_larger_than_a_file_is_refused_before_it_is_written() {
     let journal = open(&FaultyDisk::new(), START).journal;
-    assert_eq!(journal.admit(64 << 10), Err(Refused::TooLarge));
+    assert_eq!(
+        journal.admit(64 << 10, true),
+        Err(Refused::TooLarge { limit: 57_264 })
+    );
 }
 
 #[test]
@@ -288,16 +288,16 @@ fn a_full_queue_makes_appends_wait_for_the_writer() {
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     for end in 1..=22 {
-        journal.admit(3000).unwrap();
+        journal.admit(3000, true).unwrap();
         journal.submit(vec![entry(&log, end, 3000)]).unwrap();
     }
     assert!(journal.queued_bytes() > SMALL.queue_bytes);
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| journal.admit(1));
+        let waiting = scope.spawn(|| journal.admit(1, true));
         let maintenance = scope.spawn(|| {
             while let Some(chores) = journal.await_chores() {
                 if chores.checkpoint {
-                    let dirty = journal.begin_checkpoint();
+                    let dirty = journal.begin_checkpoint().unwrap();
                     journal.finish_checkpoint(&dirty);
                 }
                 if chores.prepare {
@@ -309,7 +309,7 @@ fn a_full_queue_makes_appends_wait_for_the_writer() {
         log.await_commit(22);
         assert_eq!(waiting.join().unwrap(), Ok(()));
         assert!(journal.drain());
-        assert_eq!(journal.admit(1), Err(Refused::Closed));
+        assert_eq!(journal.admit(1, true), Err(Refused::Closed));
         journal.stop();
         writer.join().unwrap();
         maintenance.join().unwrap();

@@ -34,10 +34,7 @@ impl Writer {
 
     /// Moves to a free file that can hold `len` bytes, if there is one.
     fn rotate<L: ?Sized>(&mut self, state: &mut State<L>, len: u64) -> bool {
-        let fits = |file: &JournalFile| file.capacity.saturating_sub(FIRST_GROUP) >= len;
-        // The largest first: the small one that the directory began with is soon full again.
-        let best = (0..).zip(&state.free).filter(|(_, file)| fits(file));
-        let Some((at, _)) = best.max_by_key(|(_, file)| file.capacity) else {
+        let Some(at) = state.fitting(len) else {
             return false;
         };
         let file = state.free.swap_remove(at);
@@ -87,6 +84,17 @@ impl Writer {
     }
 }
 
+/// How far writing in the caller's thread has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driven {
+    /// Nothing is queued any more, or the journal has ended.
+    Done,
+    /// The next unit waits for a file.
+    Starved,
+    /// A call further up the stack, or in another thread, is at it.
+    Nested,
+}
+
 /// Bytes that units with this many bytes of entries take in the file.
 fn group_len(journal_len: u64) -> u64 {
     padded(GROUP_HEADER_LEN as u64 + journal_len)
@@ -101,13 +109,12 @@ impl<L: Journaled + ?Sized> Journal<L> {
         }
     }
 
-    /// Writes all that is queued, in the caller's thread. `false` when units are left for want
-    /// of a file; nothing is done when a call further up the stack is at it already.
-    pub(crate) fn drive(&self) -> bool {
+    /// Writes all that is queued, in the caller's thread.
+    pub(crate) fn drive(&self) -> Driven {
         {
             let mut state = self.state.lock();
-            if state.driving || state.queue.is_empty() {
-                return true;
+            if state.driving {
+                return Driven::Nested;
             }
             state.driving = true;
         }
@@ -115,7 +122,11 @@ impl<L: Journaled + ?Sized> Journal<L> {
         while let Some(units) = self.next_group(&mut writer, false) {
             self.commit(&mut writer, units);
         }
-        !self.state.lock().starved
+        if self.state.lock().starved.is_some() {
+            Driven::Starved
+        } else {
+            Driven::Done
+        }
     }
 
     /// The units of the next group, for which the active file has room. `None` at the end, and
@@ -123,10 +134,11 @@ impl<L: Journaled + ?Sized> Journal<L> {
     fn next_group(&self, writer: &mut Writer, wait: bool) -> Option<Vec<Unit<L>>> {
         let mut state = self.state.lock();
         loop {
+            state.starved = None;
             if matches!(state.life, Life::Stopped | Life::Failed(_)) {
+                state.driving = false;
                 return None;
             }
-            state.starved = false;
             if let Some(first) = state.queue.front() {
                 let needed = group_len(first.journal_len);
                 if needed <= writer.room() {
@@ -138,7 +150,7 @@ impl<L: Journaled + ?Sized> Journal<L> {
                     self.attention.notify_one();
                     continue;
                 }
-                self.starve(&mut state, writer);
+                self.starve(&mut state, writer, needed);
             }
             if !wait {
                 state.driving = false;
@@ -149,8 +161,8 @@ impl<L: Journaled + ?Sized> Journal<L> {
     }
 
     /// No file is free: asks for one, and for a checkpoint that frees one.
-    fn starve(&self, state: &mut State<L>, writer: &mut Writer) {
-        state.starved = true;
+    fn starve(&self, state: &mut State<L>, writer: &mut Writer, needed: u64) {
+        state.starved = Some(needed);
         // The active file has to be given up: only then can a checkpoint free it.
         if let Some(full) = writer.active.take() {
             state.full.push(full);

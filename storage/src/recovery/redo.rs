@@ -182,10 +182,12 @@ impl<'a> Redo<'a> {
 
 fn list_segments(disk: &dyn Disk, dir: &Path) -> io::Result<BTreeSet<i64>> {
     let entries = disk.list(dir)?;
-    let bases = entries.iter().filter_map(|entry| match LogFile::parse(&entry.name) {
-        LogFile::Log(base) => Some(base),
-        _ => None,
-    });
+    let bases = entries
+        .iter()
+        .filter_map(|entry| match LogFile::parse(&entry.name) {
+            LogFile::Log(base) => Some(base),
+            _ => None,
+        });
     Ok(bases.collect())
 }
 
@@ -224,7 +226,9 @@ mod tests {
         disk.create_dir(dir).unwrap();
         disk.sync_dir(Path::new("")).unwrap();
         for (base, bytes) in segments {
-            let file = disk.open(&layout::log_file(dir, *base), OpenMode::New).unwrap();
+            let file = disk
+                .open(&layout::log_file(dir, *base), OpenMode::New)
+                .unwrap();
             file.write_at(0, &[IoSlice::new(bytes)]).unwrap();
             file.sync().unwrap();
         }
@@ -283,7 +287,10 @@ mod tests {
     #[test]
     fn a_deleted_segment_is_not_created_again() {
         let disk = disk(&[(7, b"aa")]);
-        assert_eq!(redo(&disk, 0, &[entry(0, 0, 5, b"xx"), entry(7, 2, 9, b"bb")]), whole(9));
+        assert_eq!(
+            redo(&disk, 0, &[entry(0, 0, 5, b"xx"), entry(7, 2, 9, b"bb")]),
+            whole(9)
+        );
         assert_eq!(contents(&disk, 0), None);
         assert_eq!(contents(&disk, 7).unwrap(), "aabb");
     }
