@@ -12,7 +12,6 @@ use bincode::{Decode, Encode};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::config::Durability;
 use crate::disk::Disk;
 use crate::error::ChangeError;
 use crate::journal::{Chores, Cursor, Journal, Journaled, LogKey};
@@ -107,13 +106,6 @@ impl Checkpoint {
     }
 }
 
-/// How far a log that bypasses the journal was flushed, and since when there is more.
-#[derive(Debug, Clone, Copy, Default)]
-struct Flushed {
-    end: i64,
-    dirty_since_ms: Option<i64>,
-}
-
 /// See the module.
 pub(crate) struct Checkpointer {
     disk: Arc<dyn Disk>,
@@ -121,7 +113,6 @@ pub(crate) struct Checkpointer {
     journal: Option<Arc<Journal<Log>>>,
     partitions: Arc<Partitions>,
     points: Mutex<HashMap<LogKey, Point>>,
-    flushed: Mutex<HashMap<LogKey, Flushed>>,
     /// One checkpoint at a time.
     running: Mutex<()>,
 }
@@ -140,7 +131,6 @@ impl Checkpointer {
             journal,
             partitions,
             points: Mutex::new(points),
-            flushed: Mutex::default(),
             running: Mutex::new(()),
         }
     }
@@ -222,7 +212,6 @@ impl Checkpointer {
     /// A log that was deleted.
     pub(crate) fn forget(&self, key: LogKey) {
         self.points.lock().remove(&key);
-        self.flushed.lock().remove(&key);
         if let Some(journal) = &self.journal {
             journal.forget(key);
         }
@@ -231,47 +220,13 @@ impl Checkpointer {
     /// Flushes the logs that bypass the journal whose `flush.ms` or `flush.messages` is reached.
     fn flush_due(&self, now_ms: i64) {
         for log in self.partitions.all() {
-            let Durability::PageCache { messages, interval } = log.config().durability else {
-                continue;
-            };
-            if messages == u64::MAX && interval.is_none() {
+            if !log.needs_flush(now_ms) {
                 continue;
             }
-            let end = log.offsets().log_end_offset;
-            if !self.is_due(log.key(), end, messages, interval, now_ms) {
-                continue;
-            }
-            match self.flush(&log) {
-                Ok(()) => {
-                    let flushed = Flushed {
-                        end,
-                        dirty_since_ms: None,
-                    };
-                    self.flushed.lock().insert(log.key(), flushed);
-                }
-                Err(error) => tracing::warn!(%error, "a log could not be flushed"),
+            if let Err(error) = self.flush(&log) {
+                tracing::warn!(%error, "a log could not be flushed");
             }
         }
-    }
-
-    fn is_due(
-        &self,
-        key: LogKey,
-        end: i64,
-        messages: u64,
-        interval: Option<std::time::Duration>,
-        now_ms: i64,
-    ) -> bool {
-        let mut flushed = self.flushed.lock();
-        let flushed = flushed.entry(key).or_default();
-        if end <= flushed.end {
-            flushed.dirty_since_ms = None;
-            return false;
-        }
-        let since = *flushed.dirty_since_ms.get_or_insert(now_ms);
-        let waited = u128::try_from(now_ms.saturating_sub(since)).unwrap_or(0);
-        let count = u64::try_from(end - flushed.end).unwrap_or(0);
-        count >= messages || interval.is_some_and(|interval| waited >= interval.as_millis())
     }
 
     /// A log was closed: all of it is on disk.

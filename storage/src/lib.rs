@@ -10,10 +10,16 @@ pub mod log;
 pub mod store;
 
 mod checkpoint;
+mod index;
 mod journal;
 mod layout;
+mod leader_epochs;
 mod meta;
+mod offsets;
 mod partition_metadata;
+mod producer_snapshot;
+mod producer_state;
 mod recovery;
+mod segment;
 mod state_codec;
 mod text_checkpoint;

@@ -25,12 +25,12 @@ pub use self::error::{CloseError, LogError, OpenError};
 use self::partitions::Partitions;
 use self::sink::JournalSink;
 use crate::checkpoint::Checkpointer;
-use crate::config::LogConfig;
+use crate::config::{Durability, LogConfig};
 use crate::disk::{Disk, DiskLock, OpenMode};
 pub use crate::journal::JournalOptions;
 use crate::journal::{Journal, Journaled};
 use crate::layout;
-use crate::log::{Log, LogIdentity, Tail};
+use crate::log::{CommitSink, Log, LogIdentity, Tail};
 use crate::meta::Meta;
 
 /// Gives each log that is found its settings.
@@ -53,8 +53,6 @@ pub struct StoreOptions {
     /// Go on when the journal or the checkpoint is damaged, with what the segments hold. What
     /// was acknowledged and is in the damaged part only is lost then.
     pub repair: bool,
-    /// Time of the start, in milliseconds since the Unix epoch.
-    pub now_ms: i64,
 }
 
 /// What opening found and did.
@@ -88,7 +86,6 @@ pub struct Store {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     meta: Meta,
-    now_ms: i64,
     partitions: Arc<Partitions>,
     quarantined: Mutex<Vec<Quarantined>>,
     journal: Option<Arc<Journal<Log>>>,
@@ -145,15 +142,11 @@ impl Store {
                 partition: identity.partition,
             });
         }
-        let log = Log::open(
-            Arc::clone(&self.disk),
-            &self.dir.join(name),
-            identity,
-            config,
-            self.meta.leader_epoch,
-            self.sink.clone().map(|sink| sink as _),
-            Tail::Clean,
-        )?;
+        let sink = sink_for(self.sink.as_ref(), &config);
+        let epoch = self.meta.leader_epoch;
+        let disk = Arc::clone(&self.disk);
+        let log = Log::open(disk, &self.dir.join(name), identity, config, epoch, sink, Tail::Clean)?;
+        self.disk.sync_dir(&self.dir)?;
         self.checkpointer.add(log.key());
         self.partitions.insert(Arc::clone(&log));
         Ok(log)
@@ -310,6 +303,12 @@ impl Store {
             log.abandon();
         }
     }
+}
+
+/// The journal, for a log whose settings ask for it.
+fn sink_for(sink: Option<&Arc<JournalSink>>, config: &LogConfig) -> Option<Arc<dyn CommitSink>> {
+    let sink = sink.filter(|_| config.durability == Durability::Journal)?;
+    Some(Arc::clone(sink) as _)
 }
 
 impl Drop for Store {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, OpenMode};
-use crate::journal::{LogKey, RedoEntry};
+use crate::journal::{EntryHeader, LogKey, RedoEntry};
 use crate::layout::{self, LogFile};
 
 /// Segment files kept open while the journal is applied.
@@ -26,10 +26,10 @@ struct Target {
     dir: PathBuf,
     /// Everything below is on disk.
     durable_end: i64,
+    /// Segments that end here or before were deleted.
+    log_start_offset: i64,
     segments: Option<BTreeSet<i64>>,
     redone: Option<Redone>,
-    /// A segment that is missing with all before it: deleted, if a later one begins.
-    missing: Option<i64>,
     created: bool,
 }
 
@@ -54,13 +54,19 @@ impl<'a> Redo<'a> {
     }
 
     /// Names a log that is still there. Entries of others are skipped.
-    pub(crate) fn target(&mut self, key: LogKey, dir: &Path, durable_end: i64) {
+    pub(crate) fn target(
+        &mut self,
+        key: LogKey,
+        dir: &Path,
+        durable_end: i64,
+        log_start_offset: i64,
+    ) {
         let target = Target {
             dir: dir.to_owned(),
             durable_end,
+            log_start_offset,
             segments: None,
             redone: None,
-            missing: None,
             created: false,
         };
         self.targets.insert(key, target);
@@ -80,7 +86,7 @@ impl<'a> Redo<'a> {
             return Ok(());
         }
         target.redone.get_or_insert_default().end = header.end_offset;
-        let Some(file) = self.segment(key, header.segment_base, header.position)? else {
+        let Some(file) = self.segment(key, header)? else {
             return Ok(());
         };
         let size = file.size()?;
@@ -104,9 +110,9 @@ impl<'a> Redo<'a> {
     fn segment(
         &mut self,
         key: LogKey,
-        base: i64,
-        position: u64,
+        header: &EntryHeader,
     ) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        let base = header.segment_base;
         if let Some(file) = self.open.get(&(key, base)) {
             return Ok(Some(Arc::clone(file)));
         }
@@ -117,20 +123,15 @@ impl<'a> Redo<'a> {
             Some(segments) => segments,
             none => none.insert(list_segments(self.disk, &target.dir)?),
         };
-        if segments.first().is_some_and(|first| base < *first) {
-            return Ok(None);
-        }
         if !segments.contains(&base) {
-            if position > 0 {
-                if segments.is_empty() {
-                    target.missing = Some(base);
-                } else {
+            // One that was deleted and is created again here goes when the log is opened.
+            if header.position > 0 {
+                if header.end_offset > target.log_start_offset {
                     self.hole(key);
                 }
                 return Ok(None);
             }
             segments.insert(base);
-            target.missing = None;
             target.created = true;
         }
         let path = layout::log_file(&target.dir, base);
@@ -171,8 +172,7 @@ impl<'a> Redo<'a> {
             if target.created {
                 self.disk.sync_dir(&target.dir)?;
             }
-            if let Some(mut found) = target.redone {
-                found.hole |= target.missing.is_some();
+            if let Some(found) = target.redone {
                 redone.insert(key, found);
             }
         }
@@ -198,7 +198,6 @@ mod tests {
 
     use super::*;
     use crate::disk::faulty::{FaultyDisk, Unsynced};
-    use crate::journal::EntryHeader;
 
     const KEY: LogKey = LogKey {
         topic_id: Uuid::from_u128(1),
@@ -237,8 +236,17 @@ mod tests {
     }
 
     fn redo(disk: &FaultyDisk, durable_end: i64, entries: &[RedoEntry]) -> Option<Redone> {
+        redo_from(disk, 0, durable_end, entries)
+    }
+
+    fn redo_from(
+        disk: &FaultyDisk,
+        log_start_offset: i64,
+        durable_end: i64,
+        entries: &[RedoEntry],
+    ) -> Option<Redone> {
         let mut redo = Redo::new(disk);
-        redo.target(KEY, Path::new("t-0"), durable_end);
+        redo.target(KEY, Path::new("t-0"), durable_end, log_start_offset);
         for entry in entries {
             redo.apply(entry).unwrap();
         }
@@ -287,12 +295,22 @@ mod tests {
     #[test]
     fn a_deleted_segment_is_not_created_again() {
         let disk = disk(&[(7, b"aa")]);
-        assert_eq!(
-            redo(&disk, 0, &[entry(0, 0, 5, b"xx"), entry(7, 2, 9, b"bb")]),
-            whole(9)
-        );
+        let entries = [
+            entry(0, 4, 5, b"xx"),
+            entry(0, 6, 7, b"xx"),
+            entry(7, 2, 9, b"bb"),
+        ];
+        assert_eq!(redo_from(&disk, 7, 0, &entries), whole(9));
         assert_eq!(contents(&disk, 0), None);
         assert_eq!(contents(&disk, 7).unwrap(), "aabb");
+    }
+
+    #[test]
+    fn a_segment_that_holds_the_log_start_is_created_again() {
+        let disk = disk(&[]);
+        let entries = [entry(0, 0, 5, b"xx"), entry(0, 2, 7, b"yy")];
+        assert_eq!(redo_from(&disk, 5, 0, &entries), whole(7));
+        assert_eq!(contents(&disk, 0).unwrap(), "xxyy");
     }
 
     #[test]
@@ -301,15 +319,6 @@ mod tests {
         assert_eq!(redo(&disk, 0, &[entry(0, 3, 2, b"bb")]), hole(2));
         assert_eq!(contents(&disk, 0).unwrap(), "aa");
         assert_eq!(redo(&disk, 0, &[entry(7, 3, 9, b"bb")]), hole(9));
-    }
-
-    #[test]
-    fn a_log_without_segments_begins_with_the_first_that_does() {
-        let disk = disk(&[]);
-        assert_eq!(redo(&disk, 0, &[entry(7, 3, 9, b"bb")]), hole(9));
-        let entries = [entry(7, 3, 9, b"bb"), entry(9, 0, 10, b"cc")];
-        assert_eq!(redo(&disk, 0, &entries), whole(10));
-        assert_eq!(contents(&disk, 9).unwrap(), "cc");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::disk::{Disk, DiskLock};
 use crate::error::Failed;
 use crate::journal::{Cursor, Found, Journal, JournalFiles, LogKey, Reader};
 use crate::layout;
-use crate::log::{Log, LogIdentity, Tail};
+use crate::log::{Log, LogIdentity, Tail, load_log_start};
 use crate::meta::{self, Meta};
 use crate::partition_metadata::{PartitionMetadata, StoredDurability};
 use crate::recovery::redo::{Redo, Redone};
@@ -34,6 +34,7 @@ struct Opening {
     last_stop: LastStop,
     checkpoint: Option<Checkpoint>,
     found: Vec<FoundPartition>,
+    opened: Vec<FoundPartition>,
     quarantined: Vec<Quarantined>,
     report: RecoveryReport,
 }
@@ -124,6 +125,7 @@ impl Opening {
             last_stop,
             checkpoint,
             found: Vec::new(),
+            opened: Vec::new(),
             quarantined: Vec::new(),
             report: RecoveryReport::default(),
         })
@@ -245,8 +247,10 @@ impl Opening {
     fn redo(&mut self, reader: &mut Reader) -> io::Result<HashMap<LogKey, Redone>> {
         let mut redo = Redo::new(&*self.disk);
         for found in &self.found {
-            let end = self.point(found.key()).unwrap_or_default().recovery_point();
-            redo.target(found.key(), &found.dir, end);
+            // What is wrong with a damaged start, opening the log will say.
+            let start = load_log_start(&*self.disk, &found.dir).unwrap_or(0);
+            let point = self.point(found.key()).unwrap_or_default();
+            redo.target(found.key(), &found.dir, point.recovery_point(), start);
         }
         while let Some(entries) = reader.next()? {
             self.report.groups += 1;
@@ -284,6 +288,7 @@ impl Opening {
             let stored = checkpoint.store(&*self.disk, &self.dir);
             stored.map_err(|error| self.failed(layout::CHECKPOINT, error))?;
         }
+        self.store_durability(&partitions)?;
         if let Some(journal) = &journal {
             let supplied = journal.supply(found);
             supplied.map_err(|error| self.failed(layout::JOURNAL_DIR, error))?;
@@ -298,12 +303,12 @@ impl Opening {
         if let Some(sink) = &sink {
             sink.attach(&checkpointer);
         }
+        self.report.logs = self.opened.len();
         self.report.clean = self.last_stop == LastStop::Clean;
         let store = Store {
             disk: self.disk,
             dir: self.dir,
             meta: self.meta,
-            now_ms: self.options.now_ms,
             partitions,
             quarantined: Mutex::new(self.quarantined),
             journal,
@@ -320,6 +325,30 @@ impl Opening {
         Ok(store)
     }
 
+    /// Notes in their directories which logs are journaled from now on. Only behind a checkpoint
+    /// with their ends: recovery must not look for those in a journal that does not have them.
+    fn store_durability(&self, partitions: &Partitions) -> Result<(), OpenError> {
+        for (found, log) in self.opened.iter().filter_map(|found| {
+            let identity = &found.identity;
+            Some((found, partitions.get(&identity.topic, identity.partition)?))
+        }) {
+            let durability = if log.is_journaled() {
+                StoredDurability::Journal
+            } else {
+                StoredDurability::PageCache
+            };
+            if durability != found.durability && !self.disk.is_volatile() {
+                let metadata = PartitionMetadata {
+                    topic_id: found.identity.topic_id,
+                    durability,
+                };
+                let stored = metadata.store(&*self.disk, &found.dir);
+                stored.map_err(|error| self.failed(&found.name, error))?;
+            }
+        }
+        Ok(())
+    }
+
     fn new_journal(
         &self,
         partitions: &Arc<Partitions>,
@@ -330,7 +359,9 @@ impl Opening {
         let on_failure = move |reason: &Arc<str>| {
             for log in logs.upgrade().map(|logs| logs.all()).unwrap_or_default() {
                 if log.is_journaled() {
-                    log.fail(Failed::new(reason));
+                    log.fail(&Failed {
+                        reason: Arc::clone(reason),
+                    });
                 }
             }
         };
@@ -366,7 +397,7 @@ impl Opening {
                 Ok(log) => {
                     points.insert(key, Point::at(log.offsets().log_end_offset));
                     partitions.insert(log);
-                    self.report.logs += 1;
+                    self.opened.push(found);
                 }
                 Err(reason) => {
                     // Kept, so that the next start does not take what is there for the whole.
@@ -418,24 +449,18 @@ impl Opening {
             ),
             Verdict::Quarantine => return Err("bytes are missing before journaled ones".into()),
         };
-        let log = Log::open(
-            Arc::clone(&self.disk),
-            &found.dir,
-            found.identity.clone(),
-            (self.options.config)(&found.identity),
-            self.meta.leader_epoch,
-            sink.map(|sink| Arc::clone(sink) as _),
-            tail,
-        )
+        let config = (self.options.config)(&found.identity);
+        let sink = super::sink_for(sink, &config);
+        let identity = found.identity.clone();
+        let epoch = self.meta.leader_epoch;
+        let disk = Arc::clone(&self.disk);
+        let log = Log::open(disk, &found.dir, identity, config, epoch, sink, tail)
         .map_err(|error| error.to_string())?;
         let end = log.offsets().log_end_offset;
         if end < at_least {
             return Err(format!(
                 "the log ends at {end}, but {at_least} was acknowledged"
             ));
-        }
-        if verdict != Verdict::Clean {
-            log.flush().map_err(|error| error.to_string())?;
         }
         Ok(log)
     }

@@ -6,7 +6,7 @@ use ottla_protocol::record::{Attributes, BatchHeader};
 use parking_lot::Condvar;
 
 use super::*;
-use crate::config::Durability;
+use crate::error::Failed;
 use crate::disk::faulty::{FaultyDisk, Unsynced};
 use crate::log::{Append, Bound, LogListener};
 
@@ -48,7 +48,6 @@ fn options(threads: bool) -> StoreOptions {
         journal: journal_options(),
         threads,
         repair: false,
-        now_ms: 0,
     }
 }
 
@@ -139,7 +138,7 @@ impl LogListener for Commits {
         self.moved.notify_all();
     }
 
-    fn failed(&self) {
+    fn failed(&self, _failed: &Failed) {
         self.state.lock().1 = true;
         self.moved.notify_all();
     }
