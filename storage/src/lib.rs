@@ -23,3 +23,5 @@ mod recovery;
 mod segment;
 mod state_codec;
 mod text_checkpoint;
+
+pub use offsets::Offsets;

@@ -22,6 +22,7 @@ use ottla_protocol::record::{BatchHeader, HEADER_LEN};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
+pub(crate) use self::open::load_log_start;
 pub use self::tail::Tail;
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
@@ -136,10 +137,19 @@ pub trait LogListener: Send + Sync {
 
 /// What makes appends durable: the journal.
 pub(crate) trait CommitSink: Send + Sync {
+    /// Waits until there is room for `bytes` more, or refuses them. Called before an append with
+    /// no lock held.
+    fn admit(&self, _bytes: u64) -> Result<(), AppendError> {
+        Ok(())
+    }
+
     /// Queues entries that share one fate, in the order of the calls. When they are durable, the
     /// sink calls [`Log::commit`]; if they never will be, [`Log::fail`]. Called with the log's
     /// append mutex held: it must not call back into `append`, `flush` or the like.
     fn submit(&self, entries: Vec<JournalEntry>) -> Result<(), Failed>;
+
+    /// Called after an append with no lock held: a sink without a thread does its work now.
+    fn submitted(&self) {}
 }
 
 /// A batch as it was written to its segment.
@@ -319,6 +329,19 @@ impl Log {
         if let Some(listener) = self.listener() {
             listener.failed(failed);
         }
+    }
+
+    /// Takes no appends any more and leaves everything as it is, as the end of the process would.
+    pub(crate) fn abandon(&self) {
+        let mut status = self.status.write();
+        if matches!(*status, Status::Open) {
+            *status = Status::Closed;
+        }
+    }
+
+    /// Whether appends wait for the journal.
+    pub(crate) fn is_journaled(&self) -> bool {
+        self.sink.is_some()
     }
 
     fn notify(&self, high_watermark: Option<i64>) {

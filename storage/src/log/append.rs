@@ -26,11 +26,17 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; nothing of the batch is in the log then, except after `Failed`.
     pub fn append(&self, batch: Append, now_ms: i64) -> Result<Appended, AppendError> {
+        if let Some(sink) = &self.sink {
+            sink.admit(as_u64(batch.header.size()))?;
+        }
         let (appended, moved) = {
             let mut writer = self.writer.lock();
             self.append_locked(&mut writer, batch, now_ms)?
         };
         self.notify(moved);
+        if let Some(sink) = &self.sink {
+            sink.submitted();
+        }
         Ok(appended)
     }
 

@@ -321,19 +321,22 @@ fn settle(
         home.disk.sync_dir(&home.dir)?;
         return Ok(vec![Arc::new(segment)]);
     };
+    let mut cut = last + 1 < segments.len();
     for doomed in segments.drain(last + 1..).rev() {
         tracing::warn!(dir = %home.dir.display(), base_offset = doomed.base_offset(), "segment cut");
         doomed.remove_files()?;
     }
     if let Some(active) = segments.last() {
-        let cut = active.size().saturating_sub(scanned.end);
-        if cut > 0 {
-            tracing::warn!(dir = %home.dir.display(), offset = found_end, cut, "tail cut");
+        let torn = active.size().saturating_sub(scanned.end);
+        if torn > 0 {
+            cut = true;
+            tracing::warn!(dir = %home.dir.display(), offset = found_end, torn, "tail cut");
             active.file()?.truncate(scanned.end)?;
         }
         active.adopt(scanned);
     }
-    if !matches!(tail, Tail::Clean) {
+    // A log that ends at its recovery point is on the disk already; most are like that.
+    if found_end > tail.verify_from() || cut {
         for segment in segments.iter().skip(scan.first) {
             segment.file()?.sync()?;
         }
