@@ -15,7 +15,7 @@ mod journal;
 mod layout;
 mod leader_epochs;
 mod meta;
-mod offsets;
+pub mod offsets;
 mod partition_metadata;
 mod producer_snapshot;
 mod producer_state;
