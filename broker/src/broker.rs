@@ -19,6 +19,7 @@ use crate::catalog::{Catalog, CatalogCommand, CatalogLimits};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::Env;
+use crate::housekeeping;
 use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
 use crate::machine::{Driver, LoadError, Machine};
 use crate::partition::Partition;
@@ -132,6 +133,7 @@ impl BrokerBuilder {
         let core = Arc::new(assemble(&store, &config, &env, ephemeral)?);
         tasks.spawn(Arc::clone(&core.catalog).run(stop.clone()));
         tasks.spawn(Arc::clone(&core.groups).run(stop.clone()));
+        tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
         let local_addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(endpoint) = self.advertise.or_else(|| local_addr.and_then(endpoint_of)) {
             // A fresh cell takes its first value.
