@@ -234,3 +234,30 @@ fn what_a_member_keeps_does_not_hold_on_to_the_request() {
     });
     assert!(frame.is_unique(), "the frame is free");
 }
+
+#[test]
+fn a_rejoin_brings_the_leader_the_members_new_metadata_and_timeouts() {
+    let mut bench = Bench::new();
+    let (members, _) = bench.stable(2);
+    let metadata = subscription("payments");
+    let protocols = vec![Protocol {
+        name: "range".into(),
+        metadata: metadata.clone(),
+    }];
+    bench.join(JoinRequest {
+        protocols,
+        session_timeout_ms: 20_000,
+        rebalance_timeout_ms: 70_000,
+        ..joining(&members[1])
+    });
+    let token = bench.join(joining(&members[0]));
+    let told = &bench.joined(token).members;
+    let member = told
+        .iter()
+        .find(|member| member.member_id == members[1])
+        .unwrap();
+    assert_eq!(member.metadata, metadata);
+    let member = &bench.group().members[&members[1]];
+    assert_eq!(member.session_timeout, Duration::from_secs(20));
+    assert_eq!(bench.group().rebalance_timeout(), Duration::from_secs(70));
+}

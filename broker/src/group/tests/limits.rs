@@ -217,3 +217,52 @@ fn the_offsets_of_a_group_are_bounded() {
     request.topics[0].partitions[0].partition_index = 1;
     assert_eq!(bench.commit(request), GroupError::PolicyViolation);
 }
+
+#[test]
+fn ten_thousand_members_keep_one_timer_each() {
+    let mut bench = Bench::new();
+    for group in 0..10_000 {
+        let group_id = Arc::from(format!("group-{group}"));
+        bench.join(JoinRequest {
+            api_version: 3,
+            group_id,
+            ..joining("")
+        });
+    }
+    assert_eq!(
+        bench.coordinator.timers.len(),
+        1 + 2 * 10_000,
+        "session and sync"
+    );
+    assert_eq!(bench.coordinator.deadline(), Some(SESSION));
+    bench.advance(SESSION);
+    assert_eq!(bench.coordinator.timers.len(), 1);
+}
+
+#[test]
+fn a_thousand_members_join_one_group() {
+    let initial_rebalance_delay = Duration::from_secs(3);
+    let mut bench = Bench::with(GroupConfig {
+        initial_rebalance_delay,
+        ..GroupConfig::default()
+    });
+    let tokens: Vec<_> = (0..1_000)
+        .map(|_| {
+            bench.join(JoinRequest {
+                api_version: 3,
+                ..joining("")
+            })
+        })
+        .collect();
+    bench.advance(2 * initial_rebalance_delay);
+    let leaders = tokens
+        .iter()
+        .filter(|token| bench.joined(**token).members.len() == 1_000);
+    assert_eq!(leaders.count(), 1);
+}
+
+#[test]
+fn a_coordinator_can_move_to_another_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    is_send(&Bench::new().coordinator);
+}

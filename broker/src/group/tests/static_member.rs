@@ -194,3 +194,26 @@ fn a_replacement_is_written_down() {
     let live: Vec<_> = bench.group().members.keys().cloned().collect();
     assert_eq!(members, live);
 }
+
+#[test]
+fn a_replacement_of_a_member_that_has_not_synced_must_sync_in_its_stead() {
+    let mut bench = Bench::new();
+    let token = bench.join(joining_as("a", ""));
+    let a = bench.joined(token).member_id.clone();
+    let token = bench.join(joining_as("b", ""));
+    bench.join(joining_as("a", &a));
+    let generation = bench.joined(token).generation_id;
+    bench.sync(syncing(&a, generation, &[]));
+    let patient = JoinRequest {
+        session_timeout_ms: 600_000,
+        ..joining_as("b", "")
+    };
+    let token = bench.join(patient);
+    let b = bench.joined(token).member_id.clone();
+    assert_eq!(bench.state(), State::Stable);
+    for _ in 0..12 {
+        bench.heartbeat(&a, generation);
+        bench.advance(REBALANCE / 12);
+    }
+    assert_eq!(bench.heartbeat(&b, generation), GroupError::UnknownMemberId);
+}
