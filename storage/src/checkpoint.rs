@@ -137,10 +137,10 @@ impl Checkpointer {
 
     /// Does what the journal asked for.
     pub(crate) fn attend(&self, chores: Chores) {
-        if chores.checkpoint {
-            if let Err(error) = self.run() {
-                tracing::warn!(%error, "no checkpoint could be stored");
-            }
+        if chores.checkpoint
+            && let Err(error) = self.run()
+        {
+            tracing::warn!(%error, "no checkpoint could be stored");
         }
         if let (true, Some(journal)) = (chores.prepare, &self.journal) {
             journal.prepare_file();
@@ -164,7 +164,13 @@ impl Checkpointer {
             .logs
             .values()
             .try_for_each(|log| self.flush(log))
-            .and_then(|()| self.store(dirty.low));
+            .and_then(|()| {
+                // Logs that the end of the store has closed were not flushed.
+                if journal.has_ended() {
+                    return Err(ended());
+                }
+                self.store(dirty.low)
+            });
         match &stored {
             Ok(()) => journal.finish_checkpoint(&dirty),
             Err(error) if is_full(error) => journal.abort_checkpoint(dirty),
@@ -190,7 +196,8 @@ impl Checkpointer {
                 self.reached(log.key(), end);
                 Ok(())
             }
-            Err(ChangeError::Closed) if !self.partitions.holds(log) => Ok(()),
+            // Deleted, or flushed when it was closed.
+            Err(ChangeError::Closed) => Ok(()),
             Err(ChangeError::Disk(error)) => Err(error),
             Err(error) => Err(io::Error::other(error)),
         }

@@ -235,6 +235,9 @@ struct Unit<L: ?Sized> {
     journal_len: u64,
 }
 
+/// Called with the reason when the journal fails.
+pub(crate) type OnFailure = Box<dyn Fn(&Arc<str>) + Send + Sync>;
+
 /// See the module.
 pub(crate) struct Journal<L: ?Sized> {
     options: JournalOptions,
@@ -247,7 +250,7 @@ pub(crate) struct Journal<L: ?Sized> {
     /// The maintenance thread waits here for chores.
     attention: Condvar,
     writer: Mutex<Writer>,
-    on_failure: Box<dyn Fn(&Arc<str>) + Send + Sync>,
+    on_failure: OnFailure,
 }
 
 impl<L: Journaled + ?Sized> Journal<L> {
@@ -259,7 +262,7 @@ impl<L: Journaled + ?Sized> Journal<L> {
         directory: Uuid,
         cursor: Cursor,
         files: JournalFiles,
-        on_failure: Box<dyn Fn(&Arc<str>) + Send + Sync>,
+        on_failure: OnFailure,
     ) -> Self {
         let state = State {
             life: Life::Running,
@@ -363,6 +366,11 @@ impl<L: Journaled + ?Sized> Journal<L> {
             Life::Failed(reason) => Some(Arc::clone(reason)),
             _ => None,
         }
+    }
+
+    /// Whether the journal has failed or stopped.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state.lock().life, Life::Failed(_) | Life::Stopped)
     }
 
     /// Ends the journal for good: nothing queued will be committed.

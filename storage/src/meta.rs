@@ -119,16 +119,12 @@ pub(crate) fn take(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskLock>, Ope
     // A directory that is not ours must not even get a lock file.
     if let Ok(entries) = disk.list(dir) {
         let known = |name: &str| entries.iter().any(|entry| entry.name == name);
-        if !known(layout::META) && !known(layout::LOCK) {
-            if let Some(foreign) = entries
-                .iter()
-                .find(|entry| !layout::is_initial(&entry.name))
-            {
-                return Err(OpenError::NotOurs {
-                    dir: dir.to_owned(),
-                    name: foreign.name.clone(),
-                });
-            }
+        let foreign = entries.iter().find(|entry| !layout::is_initial(&entry.name));
+        if let Some(foreign) = foreign.filter(|_| !known(layout::META) && !known(layout::LOCK)) {
+            return Err(OpenError::NotOurs {
+                dir: dir.to_owned(),
+                name: foreign.name.clone(),
+            });
         }
     }
     disk.create_dir(dir).map_err(not_writable)?;

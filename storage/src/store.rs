@@ -145,7 +145,15 @@ impl Store {
         let sink = sink_for(self.sink.as_ref(), &config);
         let epoch = self.meta.leader_epoch;
         let disk = Arc::clone(&self.disk);
-        let log = Log::open(disk, &self.dir.join(name), identity, config, epoch, sink, Tail::Clean)?;
+        let log = Log::open(
+            disk,
+            &self.dir.join(name),
+            identity,
+            config,
+            epoch,
+            sink,
+            Tail::Clean,
+        )?;
         self.disk.sync_dir(&self.dir)?;
         self.checkpointer.add(log.key());
         self.partitions.insert(Arc::clone(&log));
@@ -275,10 +283,10 @@ impl Store {
     }
 
     fn bring_to_disk(&self) -> Result<(), CloseError> {
-        if let Some(journal) = &self.journal {
-            if !journal.drain() {
-                return Err(CloseError::Pending);
-            }
+        if let Some(journal) = &self.journal
+            && !journal.drain()
+        {
+            return Err(CloseError::Pending);
         }
         for log in self.partitions.all() {
             log.close().map_err(io::Error::other)?;

@@ -100,7 +100,7 @@ fn find(log: &Log, timestamp: i64, committed: bool) -> Result<TimestampOffset, R
         LATEST => Some(at(end)),
         EARLIEST | EARLIEST_LOCAL => Some(at(offsets.log_start_offset)),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => None,
-        MAX_TIMESTAMP => None,
+        MAX_TIMESTAMP => log.max_timestamp()?,
         _ => None,
     };
     Ok(found.filter(|found| found.offset <= end).unwrap_or(none))

@@ -85,6 +85,8 @@ impl JournalFiles {
             });
             files.count += 1;
         }
+        // One whose preparation was killed may be there and not be durable yet.
+        disk.sync_dir(dir)?;
         Ok((files, found))
     }
 

@@ -359,7 +359,7 @@ impl Opening {
         let on_failure = move |reason: &Arc<str>| {
             for log in logs.upgrade().map(|logs| logs.all()).unwrap_or_default() {
                 if log.is_journaled() {
-                    log.fail(&Failed {
+                    log.fail(Failed {
                         reason: Arc::clone(reason),
                     });
                 }
@@ -437,16 +437,13 @@ impl Opening {
         sink: Option<&Arc<JournalSink>>,
         verdict: Verdict,
     ) -> Result<Arc<Log>, String> {
-        let (tail, at_least) = match verdict {
-            Verdict::Clean => (Tail::Clean, 0),
-            Verdict::Scan { from, at_least } => (Tail::Scan { from }, at_least),
-            Verdict::Exact { from, end } => (
-                Tail::Exact {
-                    from,
-                    end_offset: end,
-                },
-                end,
-            ),
+        let tail = match verdict {
+            Verdict::Clean => Tail::Clean,
+            Verdict::Scan { from, at_least } => Tail::Scan { from, at_least },
+            Verdict::Exact { from, end } => Tail::Exact {
+                from,
+                end_offset: end,
+            },
             Verdict::Quarantine => return Err("bytes are missing before journaled ones".into()),
         };
         let config = (self.options.config)(&found.identity);
@@ -454,15 +451,8 @@ impl Opening {
         let identity = found.identity.clone();
         let epoch = self.meta.leader_epoch;
         let disk = Arc::clone(&self.disk);
-        let log = Log::open(disk, &found.dir, identity, config, epoch, sink, tail)
-        .map_err(|error| error.to_string())?;
-        let end = log.offsets().log_end_offset;
-        if end < at_least {
-            return Err(format!(
-                "the log ends at {end}, but {at_least} was acknowledged"
-            ));
-        }
-        Ok(log)
+        Log::open(disk, &found.dir, identity, config, epoch, sink, tail)
+            .map_err(|error| error.to_string())
     }
 
     /// Whether the stored checkpoint does not say what holds now. After a clean stop it mostly

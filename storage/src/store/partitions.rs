@@ -27,13 +27,6 @@ impl Partitions {
         logs.map(Arc::clone).collect()
     }
 
-    /// Whether this very log is the one of its partition.
-    pub(crate) fn holds(&self, log: &Log) -> bool {
-        let identity = log.identity();
-        let found = self.get(&identity.topic, identity.partition);
-        found.is_some_and(|found| std::ptr::eq(Arc::as_ptr(&found), log))
-    }
-
     /// Adds a log.
     pub(crate) fn insert(&self, log: Arc<Log>) {
         let identity = log.identity();

@@ -84,21 +84,20 @@ impl CommitSink for JournalSink {
     }
 
     fn submit(&self, entries: Vec<JournalEntry>) -> Result<(), Failed> {
-        // A log that appends is alive.
-        let entries = entries.into_iter().filter_map(|entry| {
-            Some(journal::JournalEntry {
-                log: entry.log.upgrade()?,
-                segment_base: entry.segment_base,
-                position: entry.position,
-                head: entry.head,
-                body: entry.body,
-                end_offset: entry.end_offset,
-            })
+        let entries = entries.into_iter().map(|entry| journal::JournalEntry {
+            log: entry.log,
+            segment_base: entry.segment_base,
+            position: entry.position,
+            head: entry.head,
+            body: entry.body,
+            end_offset: entry.end_offset,
         });
-        self.journal.submit(entries.collect()).map_err(|refused| match refused {
-            Refused::Failed(reason) => Failed { reason },
-            _ => Failed::new("the store is closed"),
-        })
+        self.journal
+            .submit(entries.collect())
+            .map_err(|refused| match refused {
+                Refused::Failed(reason) => Failed { reason },
+                _ => Failed::new("the store is closed"),
+            })
     }
 
     fn submitted(&self) {

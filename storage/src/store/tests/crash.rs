@@ -233,3 +233,18 @@ proptest! {
         run.crash(false, Some(seed));
     }
 }
+
+/// Once, a journal file whose preparation had been interrupted was used before its name was on
+/// disk.
+#[test]
+fn a_half_prepared_journal_file_is_not_trusted() {
+    let append = |topic| Step::Append { topic, len: 1 };
+    let mut steps = vec![append(0), append(0), append(2), Step::Checkpoint, Step::Die(46)];
+    steps.extend([append(1), append(1), append(1), append(1)]);
+    steps.extend([Step::Checkpoint, append(0), Step::Close, append(0)]);
+    let mut run = Run::new();
+    for step in &steps {
+        run.step(step);
+    }
+    run.crash(false, Some(0));
+}

@@ -212,16 +212,17 @@ fn weaker_logs_are_flushed_when_their_time_has_come() {
         )
         .unwrap();
     let mut flushed = Vec::new();
+    let append = |now_ms| log.append(batch(Bytes::from("text")), now_ms).unwrap();
     for now_ms in [0, 99, 100, 150] {
         if now_ms != 99 {
-            append(&log, "text");
+            append(now_ms);
         }
         let before = disk.syncs();
         store.tick(now_ms);
         flushed.push(disk.syncs() > before);
     }
     for _ in 0..3 {
-        append(&log, "text");
+        append(150);
     }
     let before = disk.syncs();
     store.tick(151);
