@@ -149,12 +149,27 @@ settings! {
 
 /// Settings that people bring along from Java, and what to do about them.
 const UNSUPPORTED: &[(&str, &str)] = &[
-    ("key.serializer", "keys are bytes; serialise before you send"),
-    ("value.serializer", "values are bytes; serialise before you send"),
-    ("key.deserializer", "keys are bytes; read them where you use them"),
-    ("value.deserializer", "values are bytes; read them where you use them"),
+    (
+        "key.serializer",
+        "keys are bytes; serialise before you send",
+    ),
+    (
+        "value.serializer",
+        "values are bytes; serialise before you send",
+    ),
+    (
+        "key.deserializer",
+        "keys are bytes; read them where you use them",
+    ),
+    (
+        "value.deserializer",
+        "values are bytes; read them where you use them",
+    ),
     ("interceptor.classes", "add interceptors with the builder"),
-    ("partitioner.class", "choose partitioner.key.hash or give records a partition"),
+    (
+        "partitioner.class",
+        "choose partitioner.key.hash or give records a partition",
+    ),
     ("transactional.id", "transactions are not implemented yet"),
     ("group.protocol", "only the classic protocol is implemented"),
     ("sasl.mechanism", "only PLAINTEXT is implemented"),
@@ -164,9 +179,13 @@ const UNSUPPORTED: &[(&str, &str)] = &[
 impl ClientConfig {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         for server in &self.bootstrap_servers.0 {
-            server.parse::<crate::transport::Endpoint>().map_err(|expected| {
-                ConfigError::Value { name: "bootstrap.servers", value: server.clone(), expected }
-            })?;
+            server
+                .parse::<crate::transport::Endpoint>()
+                .map_err(|expected| ConfigError::Value {
+                    name: "bootstrap.servers",
+                    value: server.clone(),
+                    expected,
+                })?;
         }
         Ok(())
     }
@@ -218,9 +237,7 @@ impl ConsumerConfig {
             return conflict("partition.assignment.strategy must name a strategy");
         }
         if self.buffer_memory < self.max_partition_fetch_bytes {
-            return conflict(
-                "consumer.buffer.memory must be at least max.partition.fetch.bytes",
-            );
+            return conflict("consumer.buffer.memory must be at least max.partition.fetch.bytes");
         }
         Ok(())
     }
@@ -245,7 +262,11 @@ impl Settings {
         if known.contains(&true) {
             return Ok(());
         }
-        let names = [ClientConfig::NAMES, ProducerConfig::NAMES, ConsumerConfig::NAMES];
+        let names = [
+            ClientConfig::NAMES,
+            ProducerConfig::NAMES,
+            ConsumerConfig::NAMES,
+        ];
         Err(unknown(name, names.into_iter().flatten().copied()))
     }
 }
@@ -253,17 +274,26 @@ impl Settings {
 /// The error for a name that is none of `names`.
 pub(crate) fn unknown(name: &str, names: impl Iterator<Item = &'static str>) -> ConfigError {
     if let Some((_, reason)) = UNSUPPORTED.iter().find(|(known, _)| *known == name) {
-        return ConfigError::Unsupported { name: name.to_owned(), reason };
+        return ConfigError::Unsupported {
+            name: name.to_owned(),
+            reason,
+        };
     }
     let nearest = names
         .map(|known| (strsim::osa_distance(name, known), known))
         .min()
         .filter(|(distance, known)| *distance <= known.len() / 3)
         .map(|(_, known)| known);
-    ConfigError::Unknown { name: name.to_owned(), nearest }
+    ConfigError::Unknown {
+        name: name.to_owned(),
+        nearest,
+    }
 }
 
 pub(crate) fn parse<T: Value>(name: &'static str, value: &str) -> Result<T, ConfigError> {
-    T::parse(value.trim())
-        .map_err(|expected| ConfigError::Value { name, value: value.to_owned(), expected })
+    T::parse(value.trim()).map_err(|expected| ConfigError::Value {
+        name,
+        value: value.to_owned(),
+        expected,
+    })
 }

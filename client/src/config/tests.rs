@@ -3,7 +3,10 @@ use super::*;
 #[test]
 fn a_misspelt_setting_is_refused_with_the_nearest_known_name() {
     let error = ProducerConfig::from_properties([("linger.m", "5")]).unwrap_err();
-    assert_eq!(error.to_string(), "unknown setting `linger.m`; did you mean `linger.ms`?");
+    assert_eq!(
+        error.to_string(),
+        "unknown setting `linger.m`; did you mean `linger.ms`?"
+    );
 }
 
 #[test]
@@ -65,9 +68,21 @@ fn every_setting_reads_back_what_it_shows() {
 fn offset_reset_by_duration_takes_iso_durations() {
     let parse = |text| <AutoOffsetReset as Value>::parse(text);
     let day_and_half = ms(36 * 3_600_000);
-    assert_eq!(parse("by_duration:P1DT12H"), Ok(AutoOffsetReset::ByDuration(day_and_half)));
-    assert_eq!(parse("by_duration:PT90S"), Ok(AutoOffsetReset::ByDuration(ms(90_000))));
-    for wrong in ["by_duration:", "by_duration:P", "by_duration:PT5", "by_duration:1h", "oldest"] {
+    assert_eq!(
+        parse("by_duration:P1DT12H"),
+        Ok(AutoOffsetReset::ByDuration(day_and_half))
+    );
+    assert_eq!(
+        parse("by_duration:PT90S"),
+        Ok(AutoOffsetReset::ByDuration(ms(90_000)))
+    );
+    for wrong in [
+        "by_duration:",
+        "by_duration:P",
+        "by_duration:PT5",
+        "by_duration:1h",
+        "oldest",
+    ] {
         assert!(parse(wrong).is_err(), "{wrong}");
     }
 }

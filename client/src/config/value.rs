@@ -90,7 +90,10 @@ pub struct List<T>(pub Vec<T>);
 
 impl<T: Value> Value for List<T> {
     fn parse(text: &str) -> Result<Self, String> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parts = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
         parts.map(T::parse).collect::<Result<_, _>>().map(Self)
     }
 
@@ -102,7 +105,10 @@ impl<T: Value> Value for List<T> {
 
 impl From<&str> for List<String> {
     fn from(text: &str) -> Self {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parts = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
         Self(parts.map(str::to_owned).collect())
     }
 }
@@ -252,7 +258,11 @@ fn iso_duration(text: &str) -> Option<Duration> {
     }
     let mut seconds = 0_u64;
     if !days.is_empty() {
-        seconds = days.strip_suffix('D')?.parse::<u64>().ok()?.checked_mul(86_400)?;
+        seconds = days
+            .strip_suffix('D')?
+            .parse::<u64>()
+            .ok()?
+            .checked_mul(86_400)?;
     }
     let mut number = String::new();
     for c in rest.chars() {
