@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, Topics};
 use crate::config::{ClientConfig, ConsumerConfig, List, ProducerConfig, Settings};
 use crate::env::Env;
 use crate::error::Error;
+use crate::producer::ProducerBuilder;
 use crate::transport::{Tcp, Transport};
 
 /// How a client is made. Made by [`Client::builder`].
@@ -111,6 +112,11 @@ impl Client {
     #[must_use]
     pub fn explain(&self) -> String {
         self.settings.client.explain()
+    }
+
+    /// A producer, with the client's settings for producers unless it is told otherwise.
+    pub fn producer(&self) -> ProducerBuilder {
+        ProducerBuilder::new(self.clone())
     }
 
     pub(crate) fn cluster(&self) -> &Arc<Cluster> {

@@ -10,6 +10,7 @@ mod connection;
 mod env;
 mod error;
 mod metadata;
+pub mod producer;
 mod retry;
 pub mod transport;
 
@@ -18,3 +19,4 @@ pub use error::{DeliveryError, Error};
 pub use metadata::TopicPartition;
 pub use ottla_protocol::ErrorCode;
 pub use ottla_protocol::record::{Compression, Header};
+pub use producer::{Delivery, Producer, ProducerRecord, RecordMetadata};
