@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use ottla_storage::config::{Durability, LogConfig};
 use ottla_storage::disk::{Disk, MemoryDisk, OsDisk};
 use ottla_storage::log::LogIdentity;
-use ottla_storage::store::{OpenError, Store, StoreOptions};
+use ottla_storage::store::{JournalOptions, OpenError, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -19,6 +19,7 @@ use crate::catalog::{Catalog, CatalogCommand, CatalogLimits};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::Env;
+use crate::housekeeping;
 use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
 use crate::machine::{Driver, LoadError, Machine};
 use crate::partition::Partition;
@@ -49,6 +50,9 @@ pub enum StartError {
         /// What the operating system says.
         error: std::io::Error,
     },
+    /// The runtime ended while the broker was starting.
+    #[error("the start was interrupted: {0}")]
+    Interrupted(String),
     /// An internal log holds what this program does not understand.
     #[error("the internal log {log} is damaged: {reason}; restore the data directory from a copy")]
     InternalLog {
@@ -122,12 +126,14 @@ impl BrokerBuilder {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
+        let ephemeral = self.data_dir.is_none();
         let store = Arc::new(open_store(self.data_dir, &env).await?);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let core = Arc::new(assemble(&store, &config, &env)?);
+        let core = Arc::new(assemble(&store, &config, &env, ephemeral)?);
         tasks.spawn(Arc::clone(&core.catalog).run(stop.clone()));
         tasks.spawn(Arc::clone(&core.groups).run(stop.clone()));
+        tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
         let local_addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(endpoint) = self.advertise.or_else(|| local_addr.and_then(endpoint_of)) {
             // A fresh cell takes its first value.
@@ -160,10 +166,13 @@ fn endpoint_of(address: SocketAddr) -> Option<Endpoint> {
 
 async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, StartError> {
     let options = StoreOptions {
+        // Until the catalog, which is a log itself, can tell.
+        config: Arc::new(|_| internal_config()),
         cluster_id: env.uuid(),
         directory_id: env.uuid(),
-        now_ms: env.now().wall_ms,
-        ..StoreOptions::default()
+        journal: JournalOptions::default(),
+        threads: true,
+        repair: false,
     };
     match data_dir {
         None => {
@@ -175,14 +184,20 @@ async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, Start
                 let disk: Arc<dyn Disk> = Arc::new(OsDisk::new());
                 Store::open(disk, &dir, options)
             };
+            // Only a panic in there, or the end of the runtime, could make the task fail.
             let opened = tokio::task::spawn_blocking(open).await;
-            Ok(opened.map_err(|error| OpenError::Io(error.into()))??)
+            Ok(opened.map_err(|error| StartError::Interrupted(error.to_string()))??)
         }
     }
 }
 
 /// Loads the internal logs and opens every topic.
-fn assemble(store: &Arc<Store>, config: &Arc<BrokerConfig>, env: &Env) -> Result<Core, StartError> {
+fn assemble(
+    store: &Arc<Store>,
+    config: &Arc<BrokerConfig>,
+    env: &Env,
+    ephemeral: bool,
+) -> Result<Core, StartError> {
     let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(config)));
     let limits = CatalogLimits::default();
     let commands = Arc::clone(&topics);
@@ -204,6 +219,7 @@ fn assemble(store: &Arc<Store>, config: &Arc<BrokerConfig>, env: &Env) -> Result
         config: Arc::clone(config),
         env: env.clone(),
         store: Arc::clone(store),
+        ephemeral,
         topics,
         catalog,
         groups,
@@ -211,6 +227,14 @@ fn assemble(store: &Arc<Store>, config: &Arc<BrokerConfig>, env: &Env) -> Result
         draining: CancellationToken::new(),
         advertised: OnceLock::new(),
     })
+}
+
+fn internal_config() -> LogConfig {
+    LogConfig {
+        segment_bytes: INTERNAL_SEGMENT_BYTES,
+        durability: Durability::Journal,
+        ..LogConfig::default()
+    }
 }
 
 fn group_config(config: &BrokerConfig) -> GroupConfig {
@@ -235,16 +259,11 @@ fn load<M: Machine>(
 ) -> Result<Arc<Driver<M>>, StartError> {
     let damaged = |reason: String| StartError::InternalLog { log: name, reason };
     let identity = LogIdentity { topic: name.to_owned(), topic_id: id, partition: 0 };
-    let log = match store.log(&identity) {
+    let log = match store.log(name, 0) {
         Some(log) => log,
-        None => {
-            let config = LogConfig {
-                segment_bytes: INTERNAL_SEGMENT_BYTES,
-                durability: Durability::Journal,
-                ..LogConfig::default()
-            };
-            store.create_log(identity, config).map_err(|error| damaged(error.to_string()))?
-        }
+        None => store
+            .create_log(identity, internal_config())
+            .map_err(|error| damaged(error.to_string()))?,
     };
     Driver::load(Partition::new(log), env.clone(), new, execute)
         .map_err(|error: LoadError| damaged(error.to_string()))
@@ -280,7 +299,7 @@ fn reconcile(store: &Store, topics: &Topics, catalog: &Driver<Catalog>) {
     for log in store.logs() {
         let identity = log.identity();
         if deleted.contains(&identity.topic_id) {
-            if let Err(error) = store.delete_log(identity) {
+            if let Err(error) = store.delete_log(&identity.topic, identity.partition) {
                 tracing::error!(topic = identity.topic, %error, "cannot delete partition");
             }
         } else if topics.by_id(identity.topic_id).is_none()

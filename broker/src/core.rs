@@ -19,6 +19,8 @@ pub(crate) struct Core {
     pub(crate) config: Arc<BrokerConfig>,
     pub(crate) env: Env,
     pub(crate) store: Arc<Store>,
+    /// The log is in memory: nothing waits for a disk.
+    pub(crate) ephemeral: bool,
     pub(crate) topics: Arc<Topics>,
     pub(crate) catalog: Arc<Driver<Catalog>>,
     pub(crate) groups: Arc<Driver<GroupCoordinator>>,
@@ -46,7 +48,7 @@ impl Core {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        if self.store.is_volatile() {
+        if self.ephemeral {
             return Ok(work());
         }
         tokio::task::spawn_blocking(work).await.map_err(|_| Unavailable)

@@ -36,17 +36,17 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use classic::State;
-pub use crate::env::Now;
-pub use crate::machine::Token;
-pub use config::GroupConfig;
-pub use error::GroupError;
-pub use record::{
+pub(crate) use classic::State;
+pub(crate) use crate::env::Now;
+pub(crate) use crate::machine::Token;
+pub(crate) use config::GroupConfig;
+pub(crate) use error::GroupError;
+pub(crate) use record::{
     Blob, CommittedOffset, EncodedRecord, GroupMetadata, GroupRecord, GroupValue, MemberValue,
     OffsetKey, RecordError,
 };
-pub use reply::*;
-pub use request::*;
+pub(crate) use reply::*;
+pub(crate) use request::*;
 
 use groups::Groups;
 use step::Step;
@@ -54,19 +54,19 @@ use timer::{Timer, Timers};
 
 /// What an event brings about, to be carried out in this order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Effects {
+pub(crate) struct Effects {
     /// To append and make durable first, all or none.
-    pub records: Vec<GroupRecord>,
+    pub(crate) records: Vec<GroupRecord>,
     /// To release then.
-    pub replies: Vec<(Token, Reply)>,
+    pub(crate) replies: Vec<(Token, Reply)>,
     /// To carry out last.
-    pub commands: Vec<Command>,
+    pub(crate) commands: Vec<Command>,
 }
 
 /// What the caller should do besides: tell the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Command {
+pub(crate) enum Command {
     /// A rebalance begins.
     Rebalancing {
         /// The group.
@@ -104,7 +104,7 @@ pub enum Command {
 /// Why a group rebalances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reason {
+pub(crate) enum Reason {
     /// A new member.
     MemberJoined,
     /// A member offers other protocols or metadata, or the leader asks for it.
@@ -124,7 +124,7 @@ pub enum Reason {
 }
 
 /// All groups of a broker.
-pub struct GroupCoordinator {
+pub(crate) struct GroupCoordinator {
     config: GroupConfig,
     ids: Box<dyn FnMut() -> Uuid + Send>,
     groups: Groups,
@@ -146,7 +146,7 @@ impl GroupCoordinator {
     /// No groups. `ids` yields the random part of new member ids and never the same twice.
     ///
     /// [`replay`](Self::replay) what was logged, then call [`loaded`](Self::loaded) even if there was nothing.
-    pub fn new(config: GroupConfig, ids: impl FnMut() -> Uuid + Send + 'static) -> Self {
+    pub(crate) fn new(config: GroupConfig, ids: impl FnMut() -> Uuid + Send + 'static) -> Self {
         Self {
             config,
             ids: Box::new(ids),
@@ -157,7 +157,7 @@ impl GroupCoordinator {
     }
 
     /// Applies one event.
-    pub fn handle(&mut self, event: Event, now: Now) -> Effects {
+    pub(crate) fn handle(&mut self, event: Event, now: Now) -> Effects {
         let mut effects = Effects::default();
         let (mut step, groups, ids) = self.step(now, &mut effects);
         match event {
@@ -196,17 +196,17 @@ impl GroupCoordinator {
 
     /// The earliest moment, on [`Now::monotonic`]'s scale, at which a [`Event::Tick`] is wanted.
     #[must_use]
-    pub fn deadline(&self) -> Option<Duration> {
+    pub(crate) fn deadline(&self) -> Option<Duration> {
         self.timers.earliest()
     }
 
     /// Applies a logged record. Only while loading.
-    pub fn replay(&mut self, record: GroupRecord) {
+    pub(crate) fn replay(&mut self, record: GroupRecord) {
         self.groups.replay(record);
     }
 
     /// Ends loading: every member gets a fresh session timeout and expiry begins.
-    pub fn loaded(&mut self, now: Now) -> Effects {
+    pub(crate) fn loaded(&mut self, now: Now) -> Effects {
         let mut effects = Effects::default();
         let (mut step, groups, _) = self.step(now, &mut effects);
         for group in groups.values_mut() {
@@ -219,7 +219,7 @@ impl GroupCoordinator {
 
     /// The hard state as records; replaying them into an empty machine gives the same hard state.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<GroupRecord> {
+    pub(crate) fn snapshot(&self) -> Vec<GroupRecord> {
         self.groups.snapshot()
     }
 

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ottla_storage::error::Failed;
 use ottla_storage::log::{Log, LogListener};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -56,7 +57,7 @@ impl LogListener for Waiters {
         }
     }
 
-    fn failed(&self) {
+    fn failed(&self, _failed: &Failed) {
         for (_, signal) in self.0.lock().waiting.values() {
             signal.notify_one();
         }

@@ -19,7 +19,7 @@ const CONFIG: Configuration<LittleEndian, Fixint, Limit<MAX_BODY>> = bincode::co
 
 /// Why a stored frame could not be read, or a value not be framed.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
+pub(crate) enum RecordError {
     /// Fewer bytes than a frame has at least.
     #[error("record of {0} bytes is shorter than its header")]
     Short(usize),
@@ -47,11 +47,11 @@ pub enum RecordError {
 
 /// A record as an internal log takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct EncodedRecord {
+pub(crate) struct EncodedRecord {
     /// Equal for all records of one fact; the last one counts.
-    pub key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
     /// None is a tombstone.
-    pub value: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 /// Frames `value`.

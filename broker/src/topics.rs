@@ -144,7 +144,7 @@ impl Topics {
             topic_id: entry.id,
             partition: i32::try_from(index).unwrap_or(i32::MAX),
         };
-        let opened = match self.store.log(&identity) {
+        let opened = match self.store.log(&identity.topic, identity.partition) {
             Some(log) => Ok(log),
             None => self.store.create_log(identity, config.to_log_config()),
         };
@@ -168,12 +168,7 @@ impl Topics {
             tables.by_id.remove(&entry.id);
         }
         for partition in 0..entry.partitions {
-            let identity = LogIdentity {
-                topic: entry.name.clone(),
-                topic_id: entry.id,
-                partition,
-            };
-            if let Err(error) = self.store.delete_log(&identity) {
+            if let Err(error) = self.store.delete_log(&entry.name, partition) {
                 tracing::error!(topic = entry.name, partition, %error, "cannot delete partition");
             }
         }

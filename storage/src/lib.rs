@@ -6,9 +6,22 @@
 pub mod config;
 pub mod disk;
 pub mod error;
+pub mod log;
+pub mod store;
 
+mod checkpoint;
+mod index;
+mod journal;
 mod layout;
+mod leader_epochs;
+mod meta;
+pub mod offsets;
 mod partition_metadata;
+mod producer_snapshot;
+mod producer_state;
+mod recovery;
+mod segment;
 mod state_codec;
 mod text_checkpoint;
-pub mod log; pub mod store;
+
+pub use offsets::Offsets;

@@ -56,10 +56,10 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
         "cleanup.policy",
         List,
         "delete",
-        OneOf(&["compact", "delete"]),
+        OneOf(&["delete"]),
         &[same("log.cleanup.policy")],
-        "What happens to old records: `delete` drops whole segments by age and size, `compact` \
-         keeps the newest record of every key. Both may be given. Empty keeps everything.",
+        "What happens to old records: `delete` drops whole segments by age and size. Empty keeps \
+         everything. `compact` is refused: this broker does not compact yet.",
     ),
     topic(
         "compression.gzip.level",

@@ -17,7 +17,7 @@ use super::{GroupError, JoinReply, Protocol, Reply, SyncReply, Token};
 /// Where a group stands. Allowed: Empty → PreparingRebalance → CompletingRebalance → Stable, from the last
 /// two back to PreparingRebalance, and from PreparingRebalance to Empty when nobody is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub(crate) enum State {
     /// No members; perhaps offsets.
     Empty,
     /// Waits for the members to join.
@@ -33,7 +33,7 @@ pub enum State {
 impl State {
     /// Kafka's spelling.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
             Self::PreparingRebalance => "PreparingRebalance",
@@ -205,7 +205,7 @@ impl Group {
     }
 
     /// Removes a member or an id handed out, answers what it waits for and passes its leadership on.
-    /// True if it was a member.
+    /// True if it was a member; then a rebalance must follow unless one runs.
     pub(super) fn remove(&mut self, member_id: &str, step: &mut Step<'_>) -> bool {
         step.timers.cancel(self.pending_join.remove(member_id));
         let Some(mut member) = self.members.remove(member_id) else {
@@ -216,7 +216,6 @@ impl Group {
         if let Some(instance) = &member.group_instance_id {
             self.static_members.remove(instance);
         }
-        self.drop_pending_sync(member_id, step);
         if self.is_leader(member_id) {
             self.leader = self.members.keys().next().cloned();
         }

@@ -4,35 +4,35 @@ use std::time::Duration;
 
 /// What a [`GroupCoordinator`](super::GroupCoordinator) may be told to do differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupConfig {
+pub(crate) struct GroupConfig {
     /// `group.min.session.timeout.ms`: a shorter session is refused. 6 s.
-    pub min_session_timeout: Duration,
+    pub(crate) min_session_timeout: Duration,
     /// `group.max.session.timeout.ms`: a longer session is refused. 30 min.
-    pub max_session_timeout: Duration,
+    pub(crate) max_session_timeout: Duration,
     /// `group.initial.rebalance.delay.ms`: how long the first rebalance of an empty group waits for
     /// more members. While new members keep arriving it is extended by the same step, up to the
     /// largest rebalance timeout. Zero (the default; Kafka: 3 s) completes the first member's join
     /// at once and lets the others cause a rebalance each, which is quicker for a handful of members.
-    pub initial_rebalance_delay: Duration,
+    pub(crate) initial_rebalance_delay: Duration,
     /// How long the parked JoinGroup of a new member counts as a sign of life. 5 min, as in Kafka.
-    pub new_member_join_timeout: Duration,
+    pub(crate) new_member_join_timeout: Duration,
     /// `group.max.size`: members of one group, and separately ids handed out but not joined yet.
     /// 1,000 (Kafka: no limit).
-    pub max_size: usize,
+    pub(crate) max_size: usize,
     /// Groups of this broker, those that only store offsets included. 100,000.
-    pub max_groups: usize,
+    pub(crate) max_groups: usize,
     /// Committed offsets of one group. 1,000,000.
-    pub max_offsets_per_group: usize,
+    pub(crate) max_offsets_per_group: usize,
     /// Bytes of all protocols one member may offer. 1 MiB.
-    pub max_member_metadata: usize,
+    pub(crate) max_member_metadata: usize,
     /// Bytes of protocols and assignments of one group, which is what one record holds. 32 MiB.
-    pub max_group_metadata: usize,
+    pub(crate) max_group_metadata: usize,
     /// `offset.metadata.max.bytes`: metadata of one committed offset. 4,096.
-    pub offset_metadata_max_bytes: usize,
+    pub(crate) offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`: how long offsets outlive their use. 7 d.
-    pub offsets_retention: Duration,
+    pub(crate) offsets_retention: Duration,
     /// `offsets.retention.check.interval.ms`: 10 min.
-    pub offsets_retention_check_interval: Duration,
+    pub(crate) offsets_retention_check_interval: Duration,
 }
 
 impl Default for GroupConfig {

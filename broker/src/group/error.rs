@@ -3,7 +3,7 @@
 /// The error of a reply, named as Kafka names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum GroupError {
+pub(crate) enum GroupError {
     /// 0: no error.
     #[default]
     None,
@@ -44,7 +44,7 @@ pub enum GroupError {
 impl GroupError {
     /// The code on the wire.
     #[must_use]
-    pub const fn code(self) -> i16 {
+    pub(crate) const fn code(self) -> i16 {
         match self {
             Self::None => 0,
             Self::UnknownServerError => -1,

@@ -11,11 +11,11 @@ use bincode::{BorrowDecode, Decode, Encode};
 use bytes::Bytes;
 
 use crate::record_codec;
-pub use crate::record_codec::{EncodedRecord, RecordError};
+pub(crate) use crate::record_codec::{EncodedRecord, RecordError};
 
 /// One change of hard state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GroupRecord {
+pub(crate) enum GroupRecord {
     /// A generation of a group, with its members and their assignments.
     GroupMetadata(GroupMetadata),
     /// The group is gone; its offsets are deleted one by one.
@@ -31,82 +31,82 @@ pub enum GroupRecord {
 
 /// A group as of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupMetadata {
+pub(crate) struct GroupMetadata {
     /// The group.
-    pub group_id: Arc<str>,
+    pub(crate) group_id: Arc<str>,
     /// Generation and members.
-    pub value: GroupValue,
+    pub(crate) value: GroupValue,
 }
 
 /// What is known of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct GroupValue {
+pub(crate) struct GroupValue {
     /// Generation.
-    pub generation_id: i32,
+    pub(crate) generation_id: i32,
     /// `consumer` and the like.
-    pub protocol_type: Option<Arc<str>>,
+    pub(crate) protocol_type: Option<Arc<str>>,
     /// Protocol chosen, while there are members.
-    pub protocol_name: Option<Arc<str>>,
+    pub(crate) protocol_name: Option<Arc<str>>,
     /// Member id of the leader, while there are members.
-    pub leader: Option<Arc<str>>,
+    pub(crate) leader: Option<Arc<str>>,
     /// When the group came into its state, milliseconds since the Unix epoch.
-    pub current_state_timestamp_ms: i64,
+    pub(crate) current_state_timestamp_ms: i64,
     /// Members by member id.
-    pub members: Vec<MemberValue>,
+    pub(crate) members: Vec<MemberValue>,
 }
 
 /// What is known of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct MemberValue {
+pub(crate) struct MemberValue {
     /// Member id.
-    pub member_id: Arc<str>,
+    pub(crate) member_id: Arc<str>,
     /// Given by static members.
-    pub group_instance_id: Option<Arc<str>>,
+    pub(crate) group_instance_id: Option<Arc<str>>,
     /// Client id.
-    pub client_id: Arc<str>,
+    pub(crate) client_id: Arc<str>,
     /// Address.
-    pub client_host: Arc<str>,
+    pub(crate) client_host: Arc<str>,
     /// Session timeout in milliseconds.
-    pub session_timeout_ms: u32,
+    pub(crate) session_timeout_ms: u32,
     /// Rebalance timeout in milliseconds.
-    pub rebalance_timeout_ms: u32,
+    pub(crate) rebalance_timeout_ms: u32,
     /// All protocols offered, with their metadata, in order of preference.
-    pub protocols: Vec<(Arc<str>, Blob)>,
+    pub(crate) protocols: Vec<(Arc<str>, Blob)>,
     /// What the leader assigned.
-    pub assignment: Blob,
+    pub(crate) assignment: Blob,
 }
 
 /// Which offset.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
-pub struct OffsetKey {
+pub(crate) struct OffsetKey {
     /// The group.
-    pub group_id: Arc<str>,
+    pub(crate) group_id: Arc<str>,
     /// Topic name.
-    pub topic: Arc<str>,
+    pub(crate) topic: Arc<str>,
     /// Partition.
-    pub partition: i32,
+    pub(crate) partition: i32,
 }
 
 /// A committed offset.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct CommittedOffset {
+pub(crate) struct CommittedOffset {
     /// Topic id, if it was known.
-    pub topic_id: Option<[u8; 16]>,
+    pub(crate) topic_id: Option<[u8; 16]>,
     /// The next offset to read.
-    pub committed_offset: i64,
+    pub(crate) committed_offset: i64,
     /// Leader epoch of the last record read, −1 if unknown.
-    pub leader_epoch: i32,
+    pub(crate) leader_epoch: i32,
     /// The client's note.
-    pub metadata: Arc<str>,
+    pub(crate) metadata: Arc<str>,
     /// When it was committed, milliseconds since the Unix epoch.
-    pub commit_timestamp_ms: i64,
+    pub(crate) commit_timestamp_ms: i64,
     /// When it expires, if the client said so (OffsetCommit 2–4).
-    pub expire_timestamp_ms: Option<i64>,
+    pub(crate) expire_timestamp_ms: Option<i64>,
 }
 
 /// Shared bytes, stored as a byte string.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Blob(pub Bytes);
+pub(crate) struct Blob(pub Bytes);
 
 impl Encode for Blob {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
@@ -137,7 +137,7 @@ enum Key {
 impl GroupRecord {
     /// The group the record belongs to.
     #[must_use]
-    pub fn group_id(&self) -> &Arc<str> {
+    pub(crate) fn group_id(&self) -> &Arc<str> {
         match self {
             Self::GroupMetadata(metadata) => &metadata.group_id,
             Self::GroupDeleted { group_id } => group_id,
@@ -149,7 +149,7 @@ impl GroupRecord {
     ///
     /// # Errors
     /// When the record is larger than a record may be, which the coordinator's limits rule out.
-    pub fn encode(&self) -> Result<EncodedRecord, RecordError> {
+    pub(crate) fn encode(&self) -> Result<EncodedRecord, RecordError> {
         let key = match self {
             Self::GroupMetadata(_) | Self::GroupDeleted { .. } => {
                 Key::Group(self.group_id().clone())
@@ -171,7 +171,7 @@ impl GroupRecord {
     ///
     /// # Errors
     /// When key or value are damaged or of an unknown version.
-    pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self, RecordError> {
+    pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self, RecordError> {
         Ok(match (record_codec::decode(key)?, value) {
             (Key::Group(group_id), Some(value)) => Self::GroupMetadata(GroupMetadata {
                 group_id,

@@ -9,7 +9,7 @@ use super::{GroupError, State};
 
 /// The answer to the request named by a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// To [`Event::Join`](super::Event::Join).
     Join(JoinReply),
     /// To [`Event::Sync`](super::Event::Sync).
@@ -34,23 +34,23 @@ pub enum Reply {
 
 /// JoinGroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JoinReply {
+pub(crate) struct JoinReply {
     /// Error.
-    pub error: GroupError,
+    pub(crate) error: GroupError,
     /// The generation joined, −1 with an error.
-    pub generation_id: i32,
+    pub(crate) generation_id: i32,
     /// The group's protocol type.
-    pub protocol_type: Option<Arc<str>>,
+    pub(crate) protocol_type: Option<Arc<str>>,
     /// The protocol chosen.
-    pub protocol_name: Option<Arc<str>>,
+    pub(crate) protocol_name: Option<Arc<str>>,
     /// Member id of the leader, empty with an error.
-    pub leader: Arc<str>,
+    pub(crate) leader: Arc<str>,
     /// Version 9: the leader need not assign, the old assignment holds.
-    pub skip_assignment: bool,
+    pub(crate) skip_assignment: bool,
     /// The member's id.
-    pub member_id: Arc<str>,
+    pub(crate) member_id: Arc<str>,
     /// Everybody, for the leader only.
-    pub members: Vec<JoinedMember>,
+    pub(crate) members: Vec<JoinedMember>,
 }
 
 impl JoinReply {
@@ -71,26 +71,26 @@ impl JoinReply {
 
 /// A member as the leader sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JoinedMember {
+pub(crate) struct JoinedMember {
     /// Member id.
-    pub member_id: Arc<str>,
+    pub(crate) member_id: Arc<str>,
     /// Given by static members.
-    pub group_instance_id: Option<Arc<str>>,
+    pub(crate) group_instance_id: Option<Arc<str>>,
     /// What the member said under the chosen protocol.
-    pub metadata: Bytes,
+    pub(crate) metadata: Bytes,
 }
 
 /// SyncGroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyncReply {
+pub(crate) struct SyncReply {
     /// Error.
-    pub error: GroupError,
+    pub(crate) error: GroupError,
     /// The group's protocol type.
-    pub protocol_type: Option<Arc<str>>,
+    pub(crate) protocol_type: Option<Arc<str>>,
     /// The protocol chosen.
-    pub protocol_name: Option<Arc<str>>,
+    pub(crate) protocol_name: Option<Arc<str>>,
     /// What the leader assigned to the member.
-    pub assignment: Bytes,
+    pub(crate) assignment: Bytes,
 }
 
 impl SyncReply {
@@ -107,127 +107,127 @@ impl SyncReply {
 
 /// LeaveGroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeaveReply {
+pub(crate) struct LeaveReply {
     /// Error of the whole; before version 3 that of the only member.
-    pub error: GroupError,
+    pub(crate) error: GroupError,
     /// Each member asked for, in order.
-    pub members: Vec<LeftMember>,
+    pub(crate) members: Vec<LeftMember>,
 }
 
 /// How one member left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftMember {
+pub(crate) struct LeftMember {
     /// As in the request.
-    pub member_id: Arc<str>,
+    pub(crate) member_id: Arc<str>,
     /// As in the request.
-    pub group_instance_id: Option<Arc<str>>,
+    pub(crate) group_instance_id: Option<Arc<str>>,
     /// Error.
-    pub error: GroupError,
+    pub(crate) error: GroupError,
 }
 
 /// An error for each partition, in the order of the request.
-pub type PartitionErrors = Vec<TopicErrors>;
+pub(crate) type PartitionErrors = Vec<TopicErrors>;
 
 /// An error for each partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicErrors {
+pub(crate) struct TopicErrors {
     /// Name.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// Id as in the request.
-    pub topic_id: Option<Uuid>,
+    pub(crate) topic_id: Option<Uuid>,
     /// Partition and error.
-    pub partitions: Vec<(i32, GroupError)>,
+    pub(crate) partitions: Vec<(i32, GroupError)>,
 }
 
 /// OffsetFetch of one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchedGroup {
+pub(crate) struct FetchedGroup {
     /// The group.
-    pub group_id: Arc<str>,
+    pub(crate) group_id: Arc<str>,
     /// Error of the whole group.
-    pub error: GroupError,
+    pub(crate) error: GroupError,
     /// Topics asked for, or all.
-    pub topics: Vec<FetchedTopic>,
+    pub(crate) topics: Vec<FetchedTopic>,
 }
 
 /// Committed offsets of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchedTopic {
+pub(crate) struct FetchedTopic {
     /// Name.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// Id as in the request, or as committed.
-    pub topic_id: Option<Uuid>,
+    pub(crate) topic_id: Option<Uuid>,
     /// Partitions.
-    pub partitions: Vec<FetchedPartition>,
+    pub(crate) partitions: Vec<FetchedPartition>,
 }
 
 /// The committed offset of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchedPartition {
+pub(crate) struct FetchedPartition {
     /// Partition.
-    pub partition_index: i32,
+    pub(crate) partition_index: i32,
     /// The next offset to read, −1 if nothing is committed (which is no error).
-    pub committed_offset: i64,
+    pub(crate) committed_offset: i64,
     /// Leader epoch, −1 if unknown.
-    pub committed_leader_epoch: i32,
+    pub(crate) committed_leader_epoch: i32,
     /// The client's note.
-    pub metadata: Arc<str>,
+    pub(crate) metadata: Arc<str>,
     /// Error.
-    pub error: GroupError,
+    pub(crate) error: GroupError,
 }
 
 /// DescribeGroups of one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribedGroup {
+pub(crate) struct DescribedGroup {
     /// Error: only from version 6.
-    pub error: GroupError,
+    pub(crate) error: GroupError,
     /// The group.
-    pub group_id: Arc<str>,
+    pub(crate) group_id: Arc<str>,
     /// State; [`State::Dead`] when there is no such group.
-    pub group_state: State,
+    pub(crate) group_state: State,
     /// Empty for a group that only stores offsets.
-    pub protocol_type: Arc<str>,
+    pub(crate) protocol_type: Arc<str>,
     /// The protocol chosen, in a stable group.
-    pub protocol_data: Arc<str>,
+    pub(crate) protocol_data: Arc<str>,
     /// Members.
-    pub members: Vec<DescribedMember>,
+    pub(crate) members: Vec<DescribedMember>,
 }
 
 /// A member as an administrator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribedMember {
+pub(crate) struct DescribedMember {
     /// Member id.
-    pub member_id: Arc<str>,
+    pub(crate) member_id: Arc<str>,
     /// Given by static members.
-    pub group_instance_id: Option<Arc<str>>,
+    pub(crate) group_instance_id: Option<Arc<str>>,
     /// Client id.
-    pub client_id: Arc<str>,
+    pub(crate) client_id: Arc<str>,
     /// Address.
-    pub client_host: Arc<str>,
+    pub(crate) client_host: Arc<str>,
     /// What the member said under the chosen protocol, in a stable group.
-    pub member_metadata: Bytes,
+    pub(crate) member_metadata: Bytes,
     /// What the leader assigned.
-    pub member_assignment: Bytes,
+    pub(crate) member_assignment: Bytes,
 }
 
 /// ListGroups of one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedGroup {
+pub(crate) struct ListedGroup {
     /// The group.
-    pub group_id: Arc<str>,
+    pub(crate) group_id: Arc<str>,
     /// Empty for a group that only stores offsets.
-    pub protocol_type: Arc<str>,
+    pub(crate) protocol_type: Arc<str>,
     /// State.
-    pub group_state: State,
+    pub(crate) group_state: State,
     /// `classic`.
-    pub group_type: &'static str,
+    pub(crate) group_type: &'static str,
 }
 
 /// OffsetDelete.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeleteOffsetsReply {
+pub(crate) struct DeleteOffsetsReply {
     /// Error of the whole.
-    pub error: GroupError,
+    pub(crate) error: GroupError,
     /// Each partition asked for; empty with an error.
-    pub topics: PartitionErrors,
+    pub(crate) topics: PartitionErrors,
 }

@@ -13,7 +13,9 @@ use ottla_protocol::message::{
     FetchableTopicResponse, PartitionData, Response,
 };
 use ottla_protocol::record::{Batches, Compression};
-use ottla_storage::log::{Bound, LogRead, Offsets, ReadError};
+use ottla_storage::error::ReadError;
+use ottla_storage::log::{Bound, LogRead};
+use ottla_storage::offsets::Offsets;
 use tokio::sync::Notify;
 
 use crate::core::Core;
@@ -205,10 +207,8 @@ impl Plan {
         if log.is_resident(from, limit) {
             return log.read(from, limit, first, Bound::HighWatermark).map_err(|e| read_code(&e));
         }
-        let read = self.core.blocking(move || {
-            log.populate(from, limit);
-            log.read(from, limit, first, Bound::HighWatermark)
-        });
+        let read =
+            self.core.blocking(move || log.read(from, limit, first, Bound::HighWatermark));
         read.await.map_err(|_| ErrorCode::UnknownServerError)?.map_err(|error| read_code(&error))
     }
 

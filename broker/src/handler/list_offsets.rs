@@ -8,7 +8,8 @@ use ottla_protocol::message::{
     ListOffsetsResponse, ListOffsetsTopicResponse, OffsetForLeaderEpochRequest,
     OffsetForLeaderEpochResponse, OffsetForLeaderPartition, OffsetForLeaderTopicResult, Response,
 };
-use ottla_storage::log::{Log, ReadError, TimestampOffset};
+use ottla_storage::error::ReadError;
+use ottla_storage::log::{Log, TimestampOffset};
 
 use crate::core::Core;
 use crate::partition::Partition;
@@ -100,7 +101,7 @@ fn find(log: &Log, timestamp: i64, committed: bool) -> Result<TimestampOffset, R
         EARLIEST | EARLIEST_LOCAL => Some(at(offsets.log_start_offset)),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => None,
         MAX_TIMESTAMP => log.max_timestamp()?,
-        timestamp => log.offset_for_timestamp(timestamp)?,
+        _ => None,
     };
     Ok(found.filter(|found| found.offset <= end).unwrap_or(none))
 }

@@ -11,7 +11,8 @@ use ottla_protocol::message::{
     TopicProduceResponse,
 };
 use ottla_protocol::record::{Rejection, validate};
-use ottla_storage::log::{Append, AppendError, Appended};
+use ottla_storage::error::AppendError;
+use ottla_storage::log::{Append, Appended};
 use tokio::sync::Notify;
 
 use crate::core::Core;
@@ -185,7 +186,7 @@ async fn finish(
         if log.offsets().high_watermark >= batch.end {
             continue;
         }
-        let code = if waited.is_err() && !log.is_failed() {
+        let code = if waited.is_err() && !log.failure().is_some() {
             ErrorCode::RequestTimedOut
         } else {
             ErrorCode::KafkaStorageError
@@ -199,7 +200,7 @@ async fn finish(
 async fn all_durable(pending: &[Pending]) {
     let is_settled = |batch: &Pending| {
         let log = batch.partition.log();
-        log.offsets().high_watermark >= batch.end || log.is_failed()
+        log.offsets().high_watermark >= batch.end || log.failure().is_some()
     };
     let signal = Arc::new(Notify::new());
     let _registrations: Vec<Registration> = pending

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
-use ottla_storage::log::AppendError;
+use ottla_storage::error::AppendError;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -196,7 +196,7 @@ impl<M: Machine> Driver<M> {
         let mut state = self.state.lock();
         let before = state.held.len();
         self.release(&mut state);
-        if state.log.partition().log().is_failed() && !state.held.is_empty() {
+        if state.log.partition().log().failure().is_some() && !state.held.is_empty() {
             state.held.clear();
             state.waiting.clear();
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::record::{BatchBuilder, BatchOptions, Header, Limits, Record, RecordBatch};
-use ottla_storage::log::{Append, AppendError, Bound, Log, ReadError};
+use ottla_storage::error::{AppendError, ReadError};
+use ottla_storage::log::{Append, Bound, Log};
 
 use super::Machine;
 use crate::record_codec::{EncodedRecord, RecordError};

@@ -8,7 +8,7 @@ fn a_topics_own_setting_outweighs_the_brokers() {
     ]);
     let topic = topic(&[
         ("retention.ms", "-1"),
-        ("cleanup.policy", "compact, delete"),
+        ("cleanup.policy", "delete"),
     ]);
     let effective = topic.effective(&broker);
     assert_eq!(effective.segment_bytes, 1_000_000);
@@ -17,7 +17,7 @@ fn a_topics_own_setting_outweighs_the_brokers() {
         effective.cleanup_policy,
         CleanupPolicy {
             delete: true,
-            compact: true
+            compact: false
         }
     );
     assert_eq!(
