@@ -65,6 +65,8 @@ struct Connection {
     waiting: FuturesOrdered<BoxFuture<'static, Finished>>,
     local: Option<SocketAddr>,
     client_host: StrBytes,
+    /// What came last cannot be answered: what is owed goes out, then the connection ends.
+    refused: bool,
 }
 
 /// Serves a connection until either side ends it.
@@ -86,6 +88,7 @@ pub(crate) async fn serve(
         waiting: FuturesOrdered::new(),
         local,
         client_host: StrBytes::from(format!("/{}", peer.ip())),
+        refused: false,
     };
     match connection.run().await {
         Ok(()) => tracing::debug!(%peer, "connection closed"),
@@ -101,17 +104,21 @@ impl Connection {
         let draining = self.core.draining.clone();
         loop {
             let idle = self.waiting.is_empty();
-            let has_room = self.waiting.len() < MAX_PIPELINED;
+            let may_read = self.waiting.len() < MAX_PIPELINED && !self.refused;
             tokio::select! {
                 biased;
                 Some(finished) = self.waiting.next(), if !idle => {
                     self.send(finished).await?;
                 }
                 () = draining.cancelled() => return self.drain().await,
-                frame = self.incoming.next(idle), if has_room => {
-                    match frame? {
-                        Some(frame) => self.accept(frame)?,
-                        None => return Ok(()),
+                frame = self.incoming.next(idle), if may_read => {
+                    let accepted = match frame {
+                        Ok(Some(frame)) => self.accept(frame),
+                        Ok(None) => return Ok(()),
+                        Err(error) => Err(error.into()),
+                    };
+                    if let Err(reason) = accepted {
+                        self.refuse(reason)?;
                     }
                 }
             }
@@ -156,6 +163,19 @@ impl Connection {
         Ok(())
     }
 
+    /// Ends the connection once earlier requests are answered, as if this one had waited for them.
+    /// A connection that is lost ends at once.
+    fn refuse(&mut self, reason: Ended) -> Result<(), Ended> {
+        if self.waiting.is_empty() || matches!(reason, Ended::Input(InputError::Io(_))) {
+            return Err(reason);
+        }
+        self.refused = true;
+        let answer = Answer::Close(reason.to_string());
+        let last = Finished { answer, api_version: 0, correlation_id: 0, _held: None };
+        self.waiting.push_back(Box::pin(std::future::ready(last)));
+        Ok(())
+    }
+
     fn context(&self, header: &RequestHeader) -> Context {
         Context {
             api_version: header.api_version,
@@ -173,6 +193,7 @@ impl Connection {
         };
         let frame = encode_response(&response, finished.api_version, finished.correlation_id)?;
         write_frame(&mut self.writer, frame).await?;
+        self.incoming.answered();
         Ok(())
     }
 }

@@ -88,15 +88,15 @@ impl Topics {
         self.tables.read().by_id.get(&id).cloned()
     }
 
-    /// The topic that a request names, by id where it has one.
+    /// The topic that a request names, by id or by name as its version has it.
     ///
     /// # Errors
     /// `UNKNOWN_TOPIC_ID` or `UNKNOWN_TOPIC_OR_PARTITION`.
-    pub(crate) fn find(&self, name: &str, id: Uuid) -> Result<Arc<Topic>, ErrorCode> {
-        if id.is_nil() {
-            self.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
-        } else {
+    pub(crate) fn find(&self, name: &str, id: Uuid, by_id: bool) -> Result<Arc<Topic>, ErrorCode> {
+        if by_id {
             self.by_id(id).ok_or(ErrorCode::UnknownTopicId)
+        } else {
+            self.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
         }
     }
 

@@ -105,6 +105,11 @@ impl Incoming {
 
     /// Takes the length off the buffer once it is there.
     fn begin(&mut self) -> Result<Option<Begun>, InputError> {
+        let Some(prefix) = self.buffer.first_chunk::<PREFIX_LEN>() else {
+            return Ok(None);
+        };
+        // What no API may send is refused without waiting for the API.
+        frame_len(*prefix, self.max_frame)?;
         let Some(head) = self.buffer.first_chunk::<{ PREFIX_LEN + 2 }>() else {
             return Ok(None);
         };
@@ -140,6 +145,13 @@ impl Incoming {
         }
         self.buffer.reserve(step);
         Ok(())
+    }
+
+    /// An answer has gone out: silence counts from here.
+    pub(super) fn answered(&mut self) {
+        if self.begun.is_none() && self.buffer.is_empty() {
+            self.last_input = Instant::now();
+        }
     }
 
     async fn read(&mut self, idle: bool) -> Result<usize, InputError> {

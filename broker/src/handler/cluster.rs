@@ -20,6 +20,9 @@ const TRANSACTION: i8 = 1;
 /// `endpoint_type` of a request for brokers.
 const BROKERS: i8 = 1;
 
+/// `endpoint_type` of a request for controllers.
+const CONTROLLERS: i8 = 2;
+
 pub(crate) fn find_coordinator(
     core: &Arc<Core>,
     context: &Context,
@@ -85,9 +88,14 @@ pub(crate) fn describe(
     request: DescribeClusterRequest,
 ) -> Response {
     if context.api_version >= 1 && request.endpoint_type != BROKERS {
+        let (error_code, message) = if request.endpoint_type == CONTROLLERS {
+            (ErrorCode::MismatchedEndpointType, "This is the endpoint of a broker, not a controller.")
+        } else {
+            (ErrorCode::UnsupportedEndpointType, "There are no endpoints of that type.")
+        };
         return Response::DescribeCluster(DescribeClusterResponse {
-            error_code: ErrorCode::UnsupportedEndpointType,
-            error_message: Some(StrBytes::from_static("This broker has no controller endpoint.")),
+            error_code,
+            error_message: Some(StrBytes::from_static(message)),
             endpoint_type: request.endpoint_type,
             ..Default::default()
         });

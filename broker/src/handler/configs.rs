@@ -1,5 +1,6 @@
 //! DescribeConfigs (key 32): settings with their values, sources and meanings.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::{ErrorCode, StrBytes};
@@ -16,9 +17,12 @@ const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
 pub(crate) fn describe(core: &Arc<Core>, request: DescribeConfigsRequest) -> Response {
+    // Each resource once, so that an answer is not much larger than all there is to tell.
+    let mut told = HashSet::new();
     let results = request
         .resources
         .iter()
+        .filter(|resource| told.insert((resource.resource_type, resource.resource_name.clone())))
         .map(|resource| match entries(core, resource) {
             Ok(entries) => DescribeConfigsResult {
                 resource_type: resource.resource_type,

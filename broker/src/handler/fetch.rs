@@ -27,6 +27,9 @@ use crate::topics::Topic;
 /// The first version in which a client says that it can read zstd.
 const FIRST_ZSTD_VERSION: i16 = 10;
 
+/// The first version that names topics by id.
+const FIRST_TOPIC_ID: i16 = 13;
+
 /// Before this version a client knows no `KAFKA_STORAGE_ERROR`.
 const FIRST_STORAGE_ERROR_VERSION: i16 = 6;
 
@@ -51,8 +54,12 @@ pub(crate) fn fetch(
     context: &Context,
     request: FetchRequest,
 ) -> impl Future<Output = Response> + Send + use<> {
-    let topics =
-        request.topics.iter().map(|topic| core.topics.find(&topic.topic, topic.topic_id)).collect();
+    let by_id = context.api_version >= FIRST_TOPIC_ID;
+    let topics = request
+        .topics
+        .iter()
+        .map(|topic| core.topics.find(&topic.topic, topic.topic_id, by_id))
+        .collect();
     let plan = Plan { core: Arc::clone(core), request, topics, api_version: context.api_version };
     async move {
         if plan.request.session_id != 0 {

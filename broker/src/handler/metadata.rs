@@ -1,5 +1,6 @@
 //! Metadata (key 3) and DescribeTopicPartitions (key 75): topics and who leads their partitions.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::{ErrorCode, StrBytes};
@@ -40,8 +41,14 @@ pub(crate) fn metadata(
                 core.topics.all().iter().map(|topic| describe(&core, topic)).collect()
             }
             Some(wanted) => {
-                let mut topics = Vec::with_capacity(wanted.len());
+                // Told once however often it is asked for, so that an answer is not much larger
+                // than all there is to tell.
+                let mut told = HashSet::new();
+                let mut topics = Vec::new();
                 for topic in wanted {
+                    if !told.insert((topic.topic_id, topic.name.clone())) {
+                        continue;
+                    }
                     topics.push(look_up(&core, topic, may_create).await);
                 }
                 topics

@@ -42,7 +42,8 @@ pub(crate) fn commit(
     context: &Context,
     request: OffsetCommitRequest,
 ) -> impl Future<Output = Response> + Send + use<> {
-    let (known, mut refused) = known_topics(core, &request.topics);
+    let by_id = context.api_version >= FIRST_TOPIC_ID;
+    let (known, mut refused) = known_topics(core, &request.topics, by_id);
     let event = group::CommitOffsetsRequest {
         api_version: context.api_version,
         group_id: arc(&request.group_id),
@@ -68,18 +69,17 @@ pub(crate) fn commit(
 fn known_topics(
     core: &Core,
     topics: &[OffsetCommitRequestTopic],
+    by_id: bool,
 ) -> (Vec<group::CommitTopic>, Vec<OffsetCommitResponseTopic>) {
     let mut known = Vec::new();
     let mut refused = Vec::new();
     for topic in topics {
-        let Ok(found) = core.topics.find(&topic.name, topic.topic_id) else {
-            let error_code = if topic.topic_id.is_nil() {
-                ErrorCode::UnknownTopicOrPartition
-            } else {
-                ErrorCode::UnknownTopicId
-            };
-            refused.extend(failed_commit(std::slice::from_ref(topic), error_code));
-            continue;
+        let found = match core.topics.find(&topic.name, topic.topic_id, by_id) {
+            Ok(found) => found,
+            Err(error_code) => {
+                refused.extend(failed_commit(std::slice::from_ref(topic), error_code));
+                continue;
+            }
         };
         let (exists, missing): (Vec<_>, Vec<_>) =
             topic.partitions.iter().partition(|partition| {

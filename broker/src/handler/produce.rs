@@ -20,6 +20,9 @@ use crate::partition::{Partition, Registration};
 use crate::service::{Answer, Context};
 use crate::topics::Topic;
 
+/// The first version that names topics by id.
+const FIRST_TOPIC_ID: i16 = 13;
+
 /// A batch that was appended and is not durable yet.
 struct Pending {
     partition: Arc<Partition>,
@@ -52,8 +55,9 @@ pub(crate) fn produce(
     let mut response = ProduceResponse::default();
     let now_ms = core.env.now().wall_ms;
     let refusal = request_refusal(&request);
+    let by_id = context.api_version >= FIRST_TOPIC_ID;
     for data in request.topic_data {
-        let topic = core.topics.find(&data.name, data.topic_id);
+        let topic = core.topics.find(&data.name, data.topic_id, by_id);
         let mut partitions = Vec::with_capacity(data.partition_data.len());
         for partition in data.partition_data {
             let at = (response.responses.len(), partitions.len());

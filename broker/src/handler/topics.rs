@@ -254,7 +254,7 @@ async fn delete_one(core: &Arc<Core>, wanted: DeleteTopicState) -> DeletableTopi
         return refused(ErrorCode::TopicDeletionDisabled, wanted.name, wanted.topic_id);
     }
     let name = wanted.name.clone().unwrap_or_default();
-    let topic = match core.topics.find(&name, wanted.topic_id) {
+    let topic = match core.topics.find(&name, wanted.topic_id, wanted.name.is_none()) {
         Ok(topic) => topic,
         Err(code) => return refused(code, wanted.name, wanted.topic_id),
     };
