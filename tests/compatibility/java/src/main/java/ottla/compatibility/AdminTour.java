@@ -169,8 +169,8 @@ final class AdminTour {
         expectError(
                 UnknownTopicOrPartitionException.class,
                 admin.describeTopics(List.of(topic)).allTopicNames());
-        admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1))).all().get();
-        expect("a new id", describe().topicId().equals(before), false);
+        var created = admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1)));
+        expect("a new id", created.topicId(topic).get().equals(before), false);
         expect("empty again", offset(OffsetSpec.latest()), 0L);
         admin.deleteTopics(List.of(topic)).all().get();
         done("deleteTopics");
