@@ -12,6 +12,7 @@ fn shape(client: &Client) -> Shape {
     Shape {
         partitions: PARTITIONS,
         null_header_values: client.null_header_values,
+        empty_records: client.empty_records,
         big: true,
         timestamp: now_ms() - 3_600_000,
     }
@@ -19,7 +20,7 @@ fn shape(client: &Client) -> Shape {
 
 /// Small records, `count` of them, spread over four partitions, whose values follow those before `first`.
 pub(crate) fn small(topic: &str, first: usize, count: usize) -> Vec<Record> {
-    let shape = Shape { partitions: 4, null_header_values: false, big: false, timestamp: now_ms() };
+    let shape = Shape { partitions: 4, timestamp: now_ms(), ..Shape::PLAIN };
     (first..first + count).map(|index| shape.record(topic, index)).collect()
 }
 
@@ -198,9 +199,8 @@ pub(crate) fn offsets_are_found_by_timestamp(client: &Client) {
     let topic = unique(client, "times");
     client.create_topic(&broker, &topic, 2);
     let start = now_ms() - 3_600_000;
-    let shape = Shape { partitions: 1, null_header_values: false, big: false, timestamp: 0 };
     let records: Vec<Record> = (0_i64..20)
-        .zip(shape.records(&topic, 20))
+        .zip(Shape::PLAIN.records(&topic, 20))
         .map(|(index, record)| Record { timestamp: start + index * 1000, ..record })
         .collect();
     client.produce(&broker, &topic, "gzip", &records);

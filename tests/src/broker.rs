@@ -198,7 +198,7 @@ fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace());
-    command.args(["build", "--package", "ottla", "--bin", "ottla", "--message-format", "json"]);
+    command.args(["build", "--quiet", "--workspace", "--bin", "ottla", "--message-format", "json"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

@@ -20,6 +20,8 @@ pub struct Client {
     pub codecs: &'static [&'static str],
     /// Whether a header without a value stays null.
     pub null_header_values: bool,
+    /// Whether key and value may both be null.
+    pub empty_records: bool,
     installed: OnceLock<Result<PathBuf, String>>,
 }
 
@@ -31,9 +33,11 @@ pub static JAVA: Client = Client::new("java", ALL_CODECS).started_by("ottla.comp
 /// librdkafka, from Python.
 pub static CONFLUENT: Client = Client::new("python-confluent", ALL_CODECS);
 /// kafka-python.
-pub static KAFKA_PYTHON: Client = Client::new("python-kafka", ALL_CODECS);
+pub static KAFKA_PYTHON: Client = Client::new("python-kafka", ALL_CODECS)
+    .without_null_header_values()
+    .without_empty_records();
 /// aiokafka.
-pub static AIOKAFKA: Client = Client::new("python-aiokafka", ALL_CODECS);
+pub static AIOKAFKA: Client = Client::new("python-aiokafka", ALL_CODECS).without_empty_records();
 /// kafkajs; snappy comes from a plug-in, the others have no codec in JavaScript alone.
 pub static KAFKAJS: Client =
     Client::new("kafkajs", &["none", "gzip", "snappy"]).without_null_header_values();
@@ -47,7 +51,7 @@ pub static KCAT: Client = Client::new("kcat", ALL_CODECS);
 impl Client {
     const fn new(name: &'static str, codecs: &'static [&'static str]) -> Self {
         let installed = OnceLock::new();
-        Self { name, first_argument: None, codecs, null_header_values: true, installed }
+        Self { name, first_argument: None, codecs, null_header_values: true, empty_records: true, installed }
     }
 
     const fn started_by(mut self, first_argument: &'static str) -> Self {
@@ -57,6 +61,11 @@ impl Client {
 
     const fn without_null_header_values(mut self) -> Self {
         self.null_header_values = false;
+        self
+    }
+
+    const fn without_empty_records(mut self) -> Self {
+        self.empty_records = false;
         self
     }
 

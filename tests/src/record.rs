@@ -46,6 +46,8 @@ pub struct Shape {
     pub partitions: i32,
     /// Headers whose value is null.
     pub null_header_values: bool,
+    /// Records whose key and value are both null.
+    pub empty_records: bool,
     /// One record of nearly the greatest size, for each partition.
     pub big: bool,
     /// The timestamps lie up to a second after this.
@@ -53,6 +55,15 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// What every client can express, in one partition and in the year 1970.
+    pub const PLAIN: Self = Self {
+        partitions: 1,
+        null_header_values: false,
+        empty_records: false,
+        big: false,
+        timestamp: 0,
+    };
+
     /// The first `count` records of `topic`, spread over its partitions.
     pub fn records(&self, topic: &str, count: usize) -> Vec<Record> {
         (0..count).map(|index| self.record(topic, index)).collect()
@@ -72,8 +83,8 @@ impl Shape {
         };
         let value = match round % 7 {
             0 => Bytes(Some(random.bytes(1))),
-            1 => Bytes(None),
-            2 => Bytes(Some(Vec::new())),
+            1 if self.empty_records || key.0.is_some() => Bytes(None),
+            1 | 2 => Bytes(Some(Vec::new())),
             3 if self.big => Bytes(Some(random.bytes(BIG as u64))),
             3 | 4 => Bytes::from(format!("{{\"index\":{index},\"topic\":\"{topic}\"}}").as_str()),
             5 => Bytes::from("all work and no play, ".repeat(400).as_str()),

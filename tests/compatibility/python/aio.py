@@ -3,10 +3,10 @@
 import asyncio
 import sys
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError, for_code
-from aiokafka.protocol.api import Response  # noqa: F401  (named in the admin client's answers)
 
 import lines
 
@@ -74,17 +74,14 @@ def emit(batches):
     return count
 
 
-async def topic_partitions(consumer, topic):
-    await consumer.topics()
-    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
+def reader(options):
+    """A consumer without a group: it holds all partitions of the topic."""
+    return AIOKafkaConsumer(options.topic, **settings(options, auto_offset_reset="earliest"))
 
 
 async def consume(options):
     """Reads all partitions from the start until `count` records came."""
-    async with AIOKafkaConsumer(**settings(options)) as consumer:
-        partitions = await topic_partitions(consumer, options.topic)
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
+    async with reader(options) as consumer:
         missing = options.count
         while missing > 0:
             missing -= emit(await consumer.getmany(timeout_ms=1000))
@@ -128,8 +125,8 @@ async def group(options):
 
 
 async def offsets(options):
-    async with AIOKafkaConsumer(**settings(options)) as consumer:
-        partitions = await topic_partitions(consumer, options.topic)
+    async with reader(options) as consumer:
+        partitions = sorted(consumer.assignment())
         earliest = await consumer.beginning_offsets(partitions)
         latest = await consumer.end_offsets(partitions)
         asked = {partition: options.timestamp for partition in partitions}
@@ -163,7 +160,22 @@ async def groups(options):
     async with admin_client(options) as admin:
         listed = await admin.list_consumer_groups()
         [answer] = await admin.describe_consumer_groups([options.group])
-    print(answer, file=sys.stderr)
+    [described] = answer.to_object()["groups"]
+    lines.emit(
+        "groups",
+        {
+            "listed": [name for name, *_ in listed],
+            "group": described["group"],
+            "state": described["state"],
+            "members": [held(member["member_assignment"]) for member in described["members"]],
+        },
+    )
+
+
+def held(assignment):
+    """The partitions in the bytes of an assignment: the admin client does not decode them."""
+    decoded = ConsumerProtocolMemberAssignment.decode(assignment)
+    return sorted(number for _, numbers in decoded.assignment for number in numbers)
 
 
 if __name__ == "__main__":

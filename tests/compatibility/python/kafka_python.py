@@ -81,14 +81,12 @@ def consume(options):
 
 
 class Listener(ConsumerRebalanceListener):
-    """Commits what is given back and prints what is held."""
+    """Prints what is held. It cannot commit, being called on the thread that would have to send."""
 
     def __init__(self, consumer):
         self.consumer = consumer
 
     def on_partitions_revoked(self, revoked):
-        if revoked:
-            self.consumer.commit()
         lines.emit("revoked", sorted(partition.partition for partition in revoked))
 
     def on_partitions_assigned(self, assigned):
@@ -97,13 +95,17 @@ class Listener(ConsumerRebalanceListener):
 
 
 def group(options):
-    """A member of a group: a line on stdin commits, the end of stdin leaves."""
+    """A member of a group: a line on stdin commits, the end of stdin leaves.
+
+    Automatic commits happen before partitions are given back, and otherwise too late for any test.
+    """
     consumer = KafkaConsumer(
         **settings(
             options,
             group_id=options.group,
             auto_offset_reset="earliest",
-            enable_auto_commit=False,
+            enable_auto_commit=True,
+            auto_commit_interval_ms=600_000,
             heartbeat_interval_ms=500,
             reconnect_backoff_max_ms=500,
         )
@@ -115,7 +117,6 @@ def group(options):
             consumer.commit()
             lines.emit("committed", True)
         emit(consumer.poll(timeout_ms=100))
-    consumer.commit()
     consumer.close()
 
 
