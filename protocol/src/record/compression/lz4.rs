@@ -1,0 +1,30 @@
+//! LZ4 frames. Written with independent 64 KiB blocks and no checksum of the content, the only
+//! kind that Java reads; read with any block size and mode.
+
+use std::io::Write as _;
+
+use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+
+use super::{CompressionError, Output};
+
+pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> Result<(), std::io::Error> {
+    let info = FrameInfo::new()
+        .block_size(BlockSize::Max64KB)
+        .block_mode(BlockMode::Independent);
+    let mut encoder = FrameEncoder::with_frame_info(info, output);
+    encoder.write_all(input)?;
+    encoder.finish()?;
+    Ok(())
+}
+
+pub(super) fn decompress(mut input: &[u8], output: &mut Output) -> Result<(), CompressionError> {
+    if input.is_empty() {
+        return Err(output.corrupt("no frame"));
+    }
+    output.read(FrameDecoder::new(&mut input))?;
+    if input.is_empty() {
+        Ok(())
+    } else {
+        Err(output.corrupt("bytes behind the frame"))
+    }
+}

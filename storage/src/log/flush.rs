@@ -1,0 +1,172 @@
+//! Making a log durable by itself: for checkpoints of the journal, weaker modes, and closing.
+
+use std::io;
+use std::sync::Arc;
+
+use super::{FlushPoint, Log, Status, Writer};
+use crate::config::Durability;
+use crate::error::{ChangeError, Failed};
+use crate::leader_epochs::LeaderEpochs;
+use crate::producer_snapshot;
+use crate::segment::Segment;
+
+/// Log bytes after which a snapshot is worth it although no producer changed: so much must be
+/// read at the next start without one.
+const SNAPSHOT_INTERVAL: u64 = 16 << 20;
+
+/// What one flush writes, gathered under the writer's lock and written without it.
+struct FlushWork {
+    point: FlushPoint,
+    segments: Arc<Vec<Arc<Segment>>>,
+    snapshot: Option<Vec<u8>>,
+    leader_epochs: Option<LeaderEpochs>,
+    directory: bool,
+}
+
+impl Log {
+    /// Syncs batches, producer state and epochs. All below the answered point is on the disk.
+    /// Indexes are written but not synced: they are rebuilt when a crash takes them.
+    ///
+    /// # Errors
+    /// [`ChangeError::Failed`] when the disk could not sync: the log has failed then (D6).
+    pub fn flush(&self) -> Result<FlushPoint, ChangeError> {
+        let result = {
+            let mut last = self.maintenance.lock();
+            self.check_changeable()
+                .and_then(|()| self.flush_locked(&mut last))
+        };
+        self.tell_failure();
+        result
+    }
+
+    /// Whether `flush.messages` or `flush.ms` ask for a flush at time `now_ms`. Never for a log
+    /// behind the journal.
+    #[must_use]
+    pub fn needs_flush(&self, now_ms: i64) -> bool {
+        let Durability::PageCache { messages, interval } = self.config().durability else {
+            return false;
+        };
+        let writer = self.writer.lock();
+        let Some(since) = writer.unflushed_since_ms else {
+            return false;
+        };
+        let age_ms = u128::try_from(now_ms.saturating_sub(since)).unwrap_or(0);
+        writer.unflushed_records >= messages
+            || interval.is_some_and(|interval| age_ms >= interval.as_millis())
+    }
+
+    /// Flushes and takes no appends any more; it can still be read. After it, the log can be
+    /// opened with [`Tail::Clean`](super::Tail::Clean). Closing a closed log does nothing.
+    ///
+    /// # Errors
+    /// [`ChangeError::Failed`] when the log had failed, or fails now: it needs recovery.
+    pub fn close(&self) -> Result<(), ChangeError> {
+        let result = self.close_locked();
+        self.tell_failure();
+        result
+    }
+
+    fn close_locked(&self) -> Result<(), ChangeError> {
+        let mut last = self.maintenance.lock();
+        {
+            let mut writer = self.writer.lock();
+            match self.check_changeable() {
+                Err(ChangeError::Closed) => return Ok(()),
+                checked => checked?,
+            }
+            let log_end_offset = self.offsets().log_end_offset;
+            self.seal(&mut writer, log_end_offset);
+            writer.reserved = 0;
+            writer.producers_changed = true;
+            *self.status.write() = Status::Closed;
+        }
+        self.flush_locked(&mut last)?;
+        Ok(())
+    }
+
+    pub(super) fn flush_locked(&self, last: &mut FlushPoint) -> Result<FlushPoint, ChangeError> {
+        let work = self.flush_work(&mut self.writer.lock())?;
+        if self.disk().is_volatile() {
+            *last = work.point;
+            return Ok(work.point);
+        }
+        if let Err(error) = self.sync(&work, last) {
+            let failed = Failed::new(format_args!("the log could not be synced: {error}"));
+            self.mark_failed(failed.clone());
+            return Err(failed.into());
+        }
+        self.store_state(&work)?;
+        *last = work.point;
+        Ok(work.point)
+    }
+
+    fn flush_work(&self, writer: &mut Writer) -> Result<FlushWork, ChangeError> {
+        let point = FlushPoint::from(self.offsets.lock().log_end());
+        let wants_snapshot =
+            writer.producers_changed || writer.bytes_since_snapshot >= SNAPSHOT_INTERVAL;
+        let snapshot = if wants_snapshot {
+            writer.bytes_since_snapshot = 0;
+            Some(producer_snapshot::to_bytes(&writer.producers)?)
+        } else {
+            None
+        };
+        let wants_epochs = std::mem::take(&mut writer.epochs_changed);
+        writer.producers_changed = false;
+        writer.unflushed_records = 0;
+        writer.unflushed_since_ms = None;
+        Ok(FlushWork {
+            point,
+            segments: self.segments(),
+            snapshot,
+            leader_epochs: wants_epochs.then(|| self.leader_epochs.read().clone()),
+            directory: std::mem::take(&mut writer.directory_changed),
+        })
+    }
+
+    /// Syncs what was appended since the flush point `last`.
+    fn sync(&self, work: &FlushWork, last: &FlushPoint) -> io::Result<()> {
+        if work.point != *last {
+            let first = super::read::first_segment(&work.segments, last.segment_base);
+            for segment in work.segments.iter().skip(first) {
+                match segment.file() {
+                    // Retention took it: what is not in the log need not be on the disk.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    file => file?.sync()?,
+                }
+                if let Err(error) = segment.write_index(false) {
+                    tracing::warn!(dir = %self.home.dir.display(), %error, "index not written");
+                }
+            }
+        }
+        if work.directory {
+            self.disk().sync_dir(&self.home.dir)?;
+        }
+        Ok(())
+    }
+
+    /// Stores producers and epochs. A full disk is no reason to fail: both are in the batches too.
+    fn store_state(&self, work: &FlushWork) -> Result<(), ChangeError> {
+        let (disk, dir) = (self.disk(), &self.home.dir);
+        let epochs = match &work.leader_epochs {
+            Some(epochs) => epochs.store(disk, dir),
+            None => Ok(()),
+        };
+        let stored = epochs.and_then(|()| match &work.snapshot {
+            Some(bytes) => producer_snapshot::store(disk, dir, work.point.offset, bytes),
+            None => Ok(()),
+        });
+        let Err(error) = stored else {
+            return Ok(());
+        };
+        if error.kind() == io::ErrorKind::StorageFull {
+            tracing::warn!(dir = %dir.display(), %error, "producer state not stored");
+            let mut writer = self.writer.lock();
+            writer.producers_changed |= work.snapshot.is_some();
+            writer.epochs_changed |= work.leader_epochs.is_some();
+            return Ok(());
+        }
+        let failed = Failed::new(format_args!("producer state could not be stored: {error}"));
+        self.mark_failed(failed.clone());
+        Err(failed.into())
+    }
+}

@@ -1,0 +1,150 @@
+//! Producer state on disk, so that recovery reads the headers of the tail only.
+//!
+//! Shell. A snapshot is a cache: one that is not intact is passed over for an older one.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+
+use crate::disk::{Disk, OpenMode};
+use crate::layout::{LogFile, snapshot_file};
+use crate::producer_state::ProducerState;
+use crate::state_codec::{Kind, decode, encode};
+use crate::text_checkpoint::{read_file, replace_file};
+
+const VERSION: u16 = 1;
+/// A snapshot of a million producers is smaller.
+const LARGEST_SNAPSHOT: usize = 256 << 20;
+/// Snapshots kept: the newest, and one in case that is damaged or past the recovered end.
+const SNAPSHOTS_KEPT: usize = 2;
+
+/// The bytes of a snapshot.
+pub(crate) fn to_bytes(state: &ProducerState) -> io::Result<Vec<u8>> {
+    encode(Kind::PRODUCER_SNAPSHOT, VERSION, state)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Writes a snapshot of the state of all records below `offset` durably and removes old ones.
+pub(crate) fn store(disk: &dyn Disk, dir: &Path, offset: i64, bytes: &[u8]) -> io::Result<()> {
+    replace_file(disk, &snapshot_file(dir, offset), bytes)?;
+    let offsets = snapshots(disk, dir)?;
+    for old in offsets.iter().rev().skip(SNAPSHOTS_KEPT) {
+        remove(disk, dir, *old)?;
+    }
+    Ok(())
+}
+
+/// Writes a snapshot that a crash may lose or tear; its checksum tells.
+pub(crate) fn store_unsynced(
+    disk: &dyn Disk,
+    dir: &Path,
+    offset: i64,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let file = disk.open(&snapshot_file(dir, offset), OpenMode::Any)?;
+    file.truncate(0)?;
+    file.write_at(0, &[IoSlice::new(bytes)])
+}
+
+/// The newest intact snapshot that covers no record from `end_offset` on, with its offset.
+/// Snapshots past it are removed: their records are not in the log.
+pub(crate) fn load(
+    disk: &dyn Disk,
+    dir: &Path,
+    end_offset: i64,
+) -> io::Result<Option<(i64, ProducerState)>> {
+    for offset in snapshots(disk, dir)?.into_iter().rev() {
+        if offset > end_offset {
+            remove(disk, dir, offset)?;
+            continue;
+        }
+        let Some(bytes) = read_file(disk, &snapshot_file(dir, offset))? else {
+            continue;
+        };
+        match decode(Kind::PRODUCER_SNAPSHOT, VERSION, &bytes, LARGEST_SNAPSHOT) {
+            Ok(state) => return Ok(Some((offset, state))),
+            Err(error) => {
+                tracing::warn!(dir = %dir.display(), offset, %error, "producer snapshot passed over");
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Offsets of the snapshots in `dir`, ascending.
+fn snapshots(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<i64>> {
+    let mut offsets: Vec<i64> = disk
+        .list(dir)?
+        .iter()
+        .filter_map(|entry| match LogFile::parse(&entry.name) {
+            LogFile::Snapshot(offset) => Some(offset),
+            _ => None,
+        })
+        .collect();
+    offsets.sort_unstable();
+    Ok(offsets)
+}
+
+fn remove(disk: &dyn Disk, dir: &Path, offset: i64) -> io::Result<()> {
+    match disk.remove(&snapshot_file(dir, offset)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_protocol::record::{Attributes, BatchHeader};
+
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    fn state(producer_id: i64) -> ProducerState {
+        let mut state = ProducerState::default();
+        state.replay(&BatchHeader {
+            base_offset: 0,
+            batch_length: 49,
+            partition_leader_epoch: 0,
+            crc: 0,
+            attributes: Attributes::default(),
+            last_offset_delta: 0,
+            base_timestamp: 0,
+            max_timestamp: 0,
+            producer_id,
+            producer_epoch: 0,
+            base_sequence: 0,
+            record_count: 1,
+        });
+        state
+    }
+
+    fn disk_with(offsets: &[i64]) -> MemoryDisk {
+        let disk = MemoryDisk::durable();
+        disk.create_dir(Path::new("d")).unwrap();
+        for offset in offsets {
+            let bytes = to_bytes(&state(*offset)).unwrap();
+            store(&disk, Path::new("d"), *offset, &bytes).unwrap();
+        }
+        disk
+    }
+
+    #[test]
+    fn the_newest_snapshot_below_the_end_is_loaded() {
+        let disk = disk_with(&[5, 10, 15]);
+        let dir = Path::new("d");
+        assert_eq!(load(&disk, dir, 20).unwrap(), Some((15, state(15))));
+        assert_eq!(load(&disk, dir, 14).unwrap(), Some((10, state(10))));
+        assert_eq!(load(&disk, dir, 20).unwrap(), Some((10, state(10))));
+        assert_eq!(load(&disk, dir, 9).unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_passed_over() {
+        let disk = disk_with(&[10, 15]);
+        let dir = Path::new("d");
+        let newest = disk
+            .open(&snapshot_file(dir, 15), OpenMode::Existing)
+            .unwrap();
+        newest.write_at(20, &[IoSlice::new(&[0xff])]).unwrap();
+        assert_eq!(load(&disk, dir, 20).unwrap(), Some((10, state(10))));
+    }
+}

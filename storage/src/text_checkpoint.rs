@@ -1,0 +1,96 @@
+//! Kafka's text checkpoints: a line with version 0, a line with the number of entries, the entries.
+//!
+//! Also the one way in which a small file is replaced so that a crash leaves the old or the new.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+
+use crate::disk::{Disk, OpenMode};
+use crate::layout::temporary_file;
+
+/// No small file of ours is larger.
+const LARGEST_FILE: u64 = 64 << 20;
+
+/// The text of a checkpoint with these entries.
+pub(crate) fn format(entries: impl ExactSizeIterator<Item = String>) -> String {
+    let mut text = format!("0\n{}\n", entries.len());
+    for entry in entries {
+        text.push_str(&entry);
+        text.push('\n');
+    }
+    text
+}
+
+/// The entries of a checkpoint, or `None` when it is not one or not whole.
+pub(crate) fn parse(text: &str) -> Option<Vec<&str>> {
+    let mut lines = text.strip_suffix('\n')?.split('\n');
+    if lines.next()? != "0" {
+        return None;
+    }
+    let count: usize = lines.next()?.parse().ok()?;
+    let entries: Vec<&str> = lines.collect();
+    (entries.len() == count).then_some(entries)
+}
+
+/// The bytes of a small file, or `None` when it is not there.
+pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open(path, OpenMode::Existing) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let size = file.size()?;
+    if size > LARGEST_FILE {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let len = usize::try_from(size).map_err(|_| io::ErrorKind::InvalidData)?;
+    file.read_at(0, len).map(|bytes| Some(bytes.to_vec()))
+}
+
+/// Replaces the file at `path`: written beside it, synced, renamed, the directory synced.
+pub(crate) fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary_file(path);
+    let file = disk.open(&temporary, OpenMode::Any)?;
+    file.truncate(0)?;
+    file.write_at(0, &[IoSlice::new(bytes)])?;
+    file.sync()?;
+    disk.rename(&temporary, path)?;
+    match path.parent() {
+        Some(dir) => disk.sync_dir(dir),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    #[test]
+    fn a_checkpoint_survives_the_round_trip() {
+        let text = format(["1 0".to_owned(), "2 10".to_owned()].into_iter());
+        assert_eq!(text, "0\n2\n1 0\n2 10\n");
+        assert_eq!(parse(&text), Some(vec!["1 0", "2 10"]));
+        assert_eq!(parse("0\n0\n"), Some(vec![]));
+    }
+
+    #[test]
+    fn a_cut_checkpoint_is_refused() {
+        let text = format(["1 0".to_owned(), "2 10".to_owned()].into_iter());
+        for len in 0..text.len() {
+            assert_eq!(parse(&text[..len]), None, "{len}");
+        }
+        assert_eq!(parse("1\n0\n"), None);
+    }
+
+    #[test]
+    fn a_replaced_file_has_the_new_bytes() {
+        let disk = MemoryDisk::new();
+        let path = Path::new("file");
+        assert_eq!(read_file(&disk, path).unwrap(), None);
+        replace_file(&disk, path, b"first, longer").unwrap();
+        replace_file(&disk, path, b"second").unwrap();
+        assert_eq!(read_file(&disk, path).unwrap().unwrap(), b"second");
+        assert_eq!(disk.list(Path::new("")).unwrap().len(), 1);
+    }
+}
