@@ -133,7 +133,9 @@ impl Connection {
             }
             Ok::<(), Ended>(())
         };
-        tokio::time::timeout(DRAIN_TIMEOUT, all).await.unwrap_or(Ok(()))?;
+        tokio::time::timeout(DRAIN_TIMEOUT, all)
+            .await
+            .unwrap_or(Ok(()))?;
         Ok(self.writer.shutdown().await?)
     }
 
@@ -151,14 +153,29 @@ impl Connection {
             {
                 let answer = Answer::Reply(api_versions::unsupported_version());
                 // The answer goes out in the only version that every client can read.
-                let header = RequestHeader { api_version: 0, ..header };
-                (header, Box::pin(std::future::ready(answer)) as service::Pending)
+                let header = RequestHeader {
+                    api_version: 0,
+                    ..header
+                };
+                (
+                    header,
+                    Box::pin(std::future::ready(answer)) as service::Pending,
+                )
             }
             Err(error) => return Err(error.into()),
         };
-        let RequestHeader { api_version, correlation_id, .. } = header;
+        let RequestHeader {
+            api_version,
+            correlation_id,
+            ..
+        } = header;
         self.waiting.push_back(Box::pin(async move {
-            Finished { answer: pending.await, api_version, correlation_id, _held: held }
+            Finished {
+                answer: pending.await,
+                api_version,
+                correlation_id,
+                _held: held,
+            }
         }));
         Ok(())
     }
@@ -171,7 +188,12 @@ impl Connection {
         }
         self.refused = true;
         let answer = Answer::Close(reason.to_string());
-        let last = Finished { answer, api_version: 0, correlation_id: 0, _held: None };
+        let last = Finished {
+            answer,
+            api_version: 0,
+            correlation_id: 0,
+            _held: None,
+        };
         self.waiting.push_back(Box::pin(std::future::ready(last)));
         Ok(())
     }

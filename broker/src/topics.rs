@@ -75,7 +75,11 @@ struct Tables {
 
 impl Topics {
     pub(crate) fn new(store: Arc<Store>, config: Arc<BrokerConfig>) -> Self {
-        Self { store, config, tables: RwLock::default() }
+        Self {
+            store,
+            config,
+            tables: RwLock::default(),
+        }
     }
 
     /// The topic of this name.
@@ -108,7 +112,12 @@ impl Topics {
     /// At most `limit` topics whose names are `from` or later, in order.
     pub(crate) fn from(&self, from: &str, limit: usize) -> Vec<Arc<Topic>> {
         let tables = self.tables.read();
-        tables.by_name.range(from.to_owned()..).take(limit).map(|(_, t)| Arc::clone(t)).collect()
+        tables
+            .by_name
+            .range(from.to_owned()..)
+            .take(limit)
+            .map(|(_, t)| Arc::clone(t))
+            .collect()
     }
 
     /// Makes the topic there with all its partitions; those that are there already stay.
@@ -129,7 +138,9 @@ impl Topics {
             partitions,
         });
         let mut tables = self.tables.write();
-        tables.by_name.insert(entry.name.clone(), Arc::clone(&topic));
+        tables
+            .by_name
+            .insert(entry.name.clone(), Arc::clone(&topic));
         tables.by_id.insert(entry.id, topic);
     }
 

@@ -28,7 +28,11 @@ async fn produce_is_advertised_from_version_0_and_served_from_3() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     let response = client.call(4, request()).await;
-    let produce = response.api_keys.iter().find(|api| api.api_key == 0).unwrap();
+    let produce = response
+        .api_keys
+        .iter()
+        .find(|api| api.api_key == 0)
+        .unwrap();
     assert_eq!((produce.min_version, produce.max_version), (0, 13));
     for version in 0..3 {
         let mut client = server.connect().await;
@@ -77,7 +81,11 @@ async fn the_response_header_has_no_tag_section_in_any_version() {
         let id = client.send(version, request()).await;
         let frame = client.frame().await.unwrap();
         assert_eq!(frame[..4], id.to_be_bytes());
-        assert_eq!(frame[4..6], [0, 0], "the error code follows the correlation id at once");
+        assert_eq!(
+            frame[4..6],
+            [0, 0],
+            "the error code follows the correlation id at once"
+        );
     }
 }
 
@@ -86,8 +94,14 @@ async fn a_software_name_that_is_not_a_name_is_an_invalid_request() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     for bad in ["", "-dash", "a b", "a\n", "dot."] {
-        let name = ApiVersionsRequest { client_software_name: text(bad), ..request() };
-        let version = ApiVersionsRequest { client_software_version: text(bad), ..request() };
+        let name = ApiVersionsRequest {
+            client_software_name: text(bad),
+            ..request()
+        };
+        let version = ApiVersionsRequest {
+            client_software_version: text(bad),
+            ..request()
+        };
         for request in [name, version] {
             let response = client.call(3, request).await;
             assert_eq!(response.error_code, ErrorCode::InvalidRequest, "{bad:?}");
@@ -101,6 +115,11 @@ async fn no_feature_with_a_minimum_of_0_is_told_to_old_clients() {
     let mut client = server.connect().await;
     for version in 0..=3 {
         let response = client.call(version, request()).await;
-        assert!(response.supported_features.iter().all(|feature| feature.min_version > 0));
+        assert!(
+            response
+                .supported_features
+                .iter()
+                .all(|feature| feature.min_version > 0)
+        );
     }
 }

@@ -37,8 +37,16 @@ async fn every_version_reads_all_records() {
         let response = client.call(version, request).await;
         assert_eq!(response.session_id, 0);
         let answered = &response.responses[0];
-        let (name, id) = if version < 13 { (&*topic.name, Uuid::nil()) } else { ("", topic.id) };
-        assert_eq!((&*answered.topic, answered.topic_id), (name, id), "version {version}");
+        let (name, id) = if version < 13 {
+            (&*topic.name, Uuid::nil())
+        } else {
+            ("", topic.id)
+        };
+        assert_eq!(
+            (&*answered.topic, answered.topic_id),
+            (name, id),
+            "version {version}"
+        );
         let read = only_partition(response);
         assert_eq!(read.error_code, ErrorCode::None);
         assert_eq!((read.high_watermark, read.last_stable_offset), (6, 6));
@@ -51,7 +59,10 @@ async fn every_version_reads_all_records() {
 #[tokio::test]
 async fn a_read_in_the_middle_of_a_batch_gives_the_whole_batch() {
     let (_server, mut client, topic) = filled().await;
-    assert_eq!(base_offsets(client.fetch(12, &topic, 3).await.records), [2, 4]);
+    assert_eq!(
+        base_offsets(client.fetch(12, &topic, 3).await.records),
+        [2, 4]
+    );
 }
 
 #[tokio::test]
@@ -66,8 +77,11 @@ async fn the_end_of_the_log_is_no_error_and_gives_no_records() {
 async fn an_offset_outside_the_log_is_out_of_range_at_once() {
     let (_server, mut client, topic) = filled().await;
     for offset in [7, -1, i64::MAX, i64::MIN] {
-        let request =
-            FetchRequest { max_wait_ms: i32::MAX, min_bytes: 1, ..fetch_request(&topic, offset) };
+        let request = FetchRequest {
+            max_wait_ms: i32::MAX,
+            min_bytes: 1,
+            ..fetch_request(&topic, offset)
+        };
         let read = only_partition(client.call(12, request).await);
         assert_eq!(read.error_code, ErrorCode::OffsetOutOfRange, "{offset}");
     }
@@ -88,7 +102,11 @@ async fn the_first_batch_is_whole_whatever_the_limits_say() {
 #[tokio::test]
 async fn a_partition_gives_as_many_whole_batches_as_fit() {
     let (_server, mut client, topic) = filled().await;
-    for (limit, expected) in [(2 * batch_len(), 2), (3 * batch_len() - 1, 2), (i32::MAX, 3)] {
+    for (limit, expected) in [
+        (2 * batch_len(), 2),
+        (3 * batch_len() - 1, 2),
+        (i32::MAX, 3),
+    ] {
         let mut request = fetch_request(&topic, 0);
         request.topics[0].partitions[0].partition_max_bytes = limit;
         let read = only_partition(client.call(12, request).await);
@@ -103,10 +121,21 @@ async fn max_bytes_is_shared_by_the_partitions_in_the_order_of_the_request() {
     client.produce(9, &two, batch(&["x", "y"])).await;
     let mut request = fetch_request(&one, 0);
     request.topics.push(fetch_request(&two, 0).topics.remove(0));
-    for (max_bytes, first, second) in
-        [(1, 1, 0), (3 * batch_len(), 3, 0), (4 * batch_len(), 3, 1), (4 * batch_len() - 1, 3, 0)]
-    {
-        let response = client.call(12, FetchRequest { max_bytes, ..request.clone() }).await;
+    for (max_bytes, first, second) in [
+        (1, 1, 0),
+        (3 * batch_len(), 3, 0),
+        (4 * batch_len(), 3, 1),
+        (4 * batch_len() - 1, 3, 0),
+    ] {
+        let response = client
+            .call(
+                12,
+                FetchRequest {
+                    max_bytes,
+                    ..request.clone()
+                },
+            )
+            .await;
         let counts: Vec<usize> = response
             .responses
             .iter()
@@ -119,7 +148,10 @@ async fn max_bytes_is_shared_by_the_partitions_in_the_order_of_the_request() {
 #[tokio::test]
 async fn an_empty_partition_does_not_use_up_the_right_to_a_whole_batch() {
     let (_server, mut client, topic) = filled().await;
-    let mut request = FetchRequest { max_bytes: 1, ..fetch_request(&topic, 0) };
+    let mut request = FetchRequest {
+        max_bytes: 1,
+        ..fetch_request(&topic, 0)
+    };
     request.topics[0].partitions = vec![fetch_partition(1, 0), fetch_partition(0, 0)];
     let response = client.call(12, request).await;
     let partitions = &response.responses[0].partitions;
@@ -131,7 +163,11 @@ async fn an_empty_partition_does_not_use_up_the_right_to_a_whole_batch() {
 async fn a_fetch_waits_no_longer_than_max_wait() {
     let (_server, mut client, topic) = filled().await;
     let started = Instant::now();
-    let request = FetchRequest { max_wait_ms: 700, min_bytes: 1, ..fetch_request(&topic, 6) };
+    let request = FetchRequest {
+        max_wait_ms: 700,
+        min_bytes: 1,
+        ..fetch_request(&topic, 6)
+    };
     let read = only_partition(client.call(12, request).await);
     assert_eq!(read.error_code, ErrorCode::None);
     let waited = started.elapsed();
@@ -143,7 +179,11 @@ async fn too_little_for_min_bytes_is_given_when_the_wait_is_over() {
     let (_server, mut client, topic) = filled().await;
     let started = Instant::now();
     let min_bytes = 3 * batch_len() + 1;
-    let request = FetchRequest { max_wait_ms: 700, min_bytes, ..fetch_request(&topic, 0) };
+    let request = FetchRequest {
+        max_wait_ms: 700,
+        min_bytes,
+        ..fetch_request(&topic, 0)
+    };
     let read = only_partition(client.call(12, request).await);
     assert_eq!(base_offsets(read.records), [0, 2, 4]);
     assert!(started.elapsed() >= Duration::from_millis(700));
@@ -153,7 +193,11 @@ async fn too_little_for_min_bytes_is_given_when_the_wait_is_over() {
 async fn a_waiting_fetch_is_released_by_the_append_that_gives_it_enough_and_not_by_a_timer() {
     let (server, mut client, topic) = filled().await;
     let min_bytes = 2 * batch_len();
-    let request = FetchRequest { max_wait_ms: 60_000, min_bytes, ..fetch_request(&topic, 6) };
+    let request = FetchRequest {
+        max_wait_ms: 60_000,
+        min_bytes,
+        ..fetch_request(&topic, 6)
+    };
     let id = client.send(12, request).await;
     let mut producer = server.connect().await;
     let started = Instant::now();
@@ -170,16 +214,54 @@ async fn a_waiting_fetch_is_released_by_the_append_that_gives_it_enough_and_not_
 async fn what_does_not_have_to_wait_is_answered_at_once() {
     let (_server, mut client, topic) = filled().await;
     let started = Instant::now();
-    let waiting = |request| FetchRequest { max_wait_ms: 60_000, ..request };
+    let waiting = |request| FetchRequest {
+        max_wait_ms: 60_000,
+        ..request
+    };
     let nothing_wanted = fetch_request(&topic, 6);
-    client.call(12, waiting(FetchRequest { min_bytes: 0, ..nothing_wanted.clone() })).await;
-    client.call(12, FetchRequest { max_wait_ms: -1, min_bytes: 1, ..nothing_wanted.clone() }).await;
-    let no_partitions = FetchRequest { topics: Vec::new(), ..nothing_wanted.clone() };
-    client.call(12, waiting(FetchRequest { min_bytes: 1, ..no_partitions })).await;
-    let mut one_unknown = FetchRequest { min_bytes: 1, ..nothing_wanted };
+    client
+        .call(
+            12,
+            waiting(FetchRequest {
+                min_bytes: 0,
+                ..nothing_wanted.clone()
+            }),
+        )
+        .await;
+    client
+        .call(
+            12,
+            FetchRequest {
+                max_wait_ms: -1,
+                min_bytes: 1,
+                ..nothing_wanted.clone()
+            },
+        )
+        .await;
+    let no_partitions = FetchRequest {
+        topics: Vec::new(),
+        ..nothing_wanted.clone()
+    };
+    client
+        .call(
+            12,
+            waiting(FetchRequest {
+                min_bytes: 1,
+                ..no_partitions
+            }),
+        )
+        .await;
+    let mut one_unknown = FetchRequest {
+        min_bytes: 1,
+        ..nothing_wanted
+    };
     one_unknown.topics[0].partitions.push(fetch_partition(9, 0));
     let response = client.call(12, waiting(one_unknown)).await;
-    let codes: Vec<_> = response.responses[0].partitions.iter().map(|p| p.error_code).collect();
+    let codes: Vec<_> = response.responses[0]
+        .partitions
+        .iter()
+        .map(|p| p.error_code)
+        .collect();
     assert_eq!(codes, [ErrorCode::None, ErrorCode::UnknownTopicOrPartition]);
     assert!(started.elapsed() < Duration::from_millis(10));
 }
@@ -188,8 +270,11 @@ async fn what_does_not_have_to_wait_is_answered_at_once() {
 async fn partition_max_bytes_caps_what_counts_towards_min_bytes() {
     let (_server, mut client, topic) = filled().await;
     let started = Instant::now();
-    let mut request =
-        FetchRequest { max_wait_ms: 500, min_bytes: 100, ..fetch_request(&topic, 0) };
+    let mut request = FetchRequest {
+        max_wait_ms: 500,
+        min_bytes: 100,
+        ..fetch_request(&topic, 0)
+    };
     request.topics[0].partitions[0].partition_max_bytes = 99;
     client.call(12, request).await;
     assert!(started.elapsed() >= Duration::from_millis(500));
@@ -198,7 +283,11 @@ async fn partition_max_bytes_caps_what_counts_towards_min_bytes() {
 #[tokio::test(start_paused = true)]
 async fn deleting_the_topic_does_not_leave_a_fetch_waiting_past_its_time() {
     let (server, mut client, topic) = filled().await;
-    let request = FetchRequest { max_wait_ms: 900, min_bytes: 1, ..fetch_request(&topic, 6) };
+    let request = FetchRequest {
+        max_wait_ms: 900,
+        min_bytes: 1,
+        ..fetch_request(&topic, 6)
+    };
     let id = client.send(12, request).await;
     server.connect().await.delete_topic("t").await;
     client.receive::<FetchRequest>(12, id).await;
@@ -208,7 +297,11 @@ async fn deleting_the_topic_does_not_leave_a_fetch_waiting_past_its_time() {
 async fn a_session_that_nobody_gave_out_is_not_found() {
     let (_server, mut client, topic) = filled().await;
     for session_epoch in [1, 0, -1] {
-        let request = FetchRequest { session_id: 42, session_epoch, ..fetch_request(&topic, 0) };
+        let request = FetchRequest {
+            session_id: 42,
+            session_epoch,
+            ..fetch_request(&topic, 0)
+        };
         let response = client.call(12, request).await;
         assert_eq!(response.error_code, ErrorCode::FetchSessionIdNotFound);
         assert_eq!((response.session_id, response.responses.len()), (0, 0));
@@ -219,7 +312,10 @@ async fn a_session_that_nobody_gave_out_is_not_found() {
 async fn a_client_that_offers_a_session_is_answered_in_full_without_one() {
     let (_server, mut client, topic) = filled().await;
     for session_epoch in [0, -1] {
-        let request = FetchRequest { session_epoch, ..fetch_request(&topic, 0) };
+        let request = FetchRequest {
+            session_epoch,
+            ..fetch_request(&topic, 0)
+        };
         let response = client.call(12, request).await;
         assert_eq!(response.session_id, 0);
         assert_eq!(base_offsets(only_partition(response).records), [0, 2, 4]);
@@ -229,11 +325,17 @@ async fn a_client_that_offers_a_session_is_answered_in_full_without_one() {
 #[tokio::test]
 async fn unknown_names_and_ids_have_errors_of_their_own() {
     let (_server, mut client, _topic) = filled().await;
-    let unknown = Topic { name: text("nope"), id: Uuid::from_u128(9) };
+    let unknown = Topic {
+        name: text("nope"),
+        id: Uuid::from_u128(9),
+    };
     for version in versions::<FetchRequest>() {
         let read = client.fetch(version, &unknown, 0).await;
-        let code =
-            if version < 13 { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::UnknownTopicId };
+        let code = if version < 13 {
+            ErrorCode::UnknownTopicOrPartition
+        } else {
+            ErrorCode::UnknownTopicId
+        };
         assert_eq!(read.error_code, code, "version {version}");
         assert_eq!(read.high_watermark, -1);
     }
@@ -272,7 +374,10 @@ async fn zstd_is_not_given_to_a_client_before_version_10() {
     let mut client = server.connect().await;
     let topic = client.create_topic("t", 1).await;
     let compression = Compression::Zstd;
-    let options = BatchOptions { compression, ..Default::default() };
+    let options = BatchOptions {
+        compression,
+        ..Default::default()
+    };
     client.produce(9, &topic, batch_with(options, &["x"])).await;
     for version in versions::<FetchRequest>() {
         let read = client.fetch(version, &topic, 0).await;
@@ -287,7 +392,10 @@ async fn zstd_is_not_given_to_a_client_before_version_10() {
 #[tokio::test]
 async fn read_committed_lists_aborted_transactions_even_if_there_are_none() {
     let (_server, mut client, topic) = filled().await;
-    let request = FetchRequest { isolation_level: 1, ..fetch_request(&topic, 0) };
+    let request = FetchRequest {
+        isolation_level: 1,
+        ..fetch_request(&topic, 0)
+    };
     let read = only_partition(client.call(12, request).await);
     assert_eq!(read.aborted_transactions, Some(Vec::new()));
     assert_eq!(base_offsets(read.records), [0, 2, 4]);
@@ -302,8 +410,21 @@ async fn a_topic_that_is_named_twice_is_answered_for_each_partition() {
         partitions: vec![fetch_partition(partition, 0)],
     };
     let topics = vec![entry(0), entry(1)];
-    let response = client.call(12, FetchRequest { topics, ..fetch_request(&topic, 0) }).await;
-    let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
-    let indexes: Vec<i32> = partitions.map(|partition| partition.partition_index).collect();
+    let response = client
+        .call(
+            12,
+            FetchRequest {
+                topics,
+                ..fetch_request(&topic, 0)
+            },
+        )
+        .await;
+    let partitions = response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partitions);
+    let indexes: Vec<i32> = partitions
+        .map(|partition| partition.partition_index)
+        .collect();
     assert_eq!(indexes, [0, 1]);
 }

@@ -32,11 +32,15 @@ async fn only_produce_may_be_as_long_as_socket_request_max_bytes() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     client.send_bytes(&(17_i32 << 20).to_be_bytes()).await;
-    client.send_bytes(&header(ApiKey::Metadata.into(), 1, 1, false)).await;
+    client
+        .send_bytes(&header(ApiKey::Metadata.into(), 1, 1, false))
+        .await;
     client.assert_closed().await;
     let mut client = server.connect().await;
     client.send_bytes(&(17_i32 << 20).to_be_bytes()).await;
-    client.send_bytes(&header(ApiKey::Produce.into(), 9, 1, true)).await;
+    client
+        .send_bytes(&header(ApiKey::Produce.into(), 9, 1, true))
+        .await;
     client.finish().await;
     client.assert_closed().await;
     server.assert_alive().await;
@@ -81,7 +85,10 @@ async fn a_client_id_that_is_longer_than_the_frame_ends_the_connection() {
 #[tokio::test]
 async fn bytes_behind_the_body_end_the_connection() {
     let server = Server::start().await;
-    let request = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
+    let request = MetadataRequest {
+        topics: Some(Vec::new()),
+        ..Default::default()
+    };
     for version in [1, 9] {
         let frame = encode_request(&request.clone().into(), version, 1, None).unwrap();
         let mut bytes = frame.into_bytes()[4..].to_vec();
@@ -100,7 +107,9 @@ async fn a_body_that_stops_anywhere_ends_the_connection() {
         client_software_name: "name".into(),
         client_software_version: "1".into(),
     };
-    let bytes = encode_request(&request.into(), 3, 1, None).unwrap().into_bytes();
+    let bytes = encode_request(&request.into(), 3, 1, None)
+        .unwrap()
+        .into_bytes();
     for cut in 5..bytes.len() {
         let mut client = server.connect().await;
         client.send_frame(&bytes[4..cut]).await;
@@ -129,7 +138,9 @@ async fn a_request_may_arrive_byte_by_byte() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     let request = ApiVersionsRequest::default();
-    let bytes = encode_request(&request.into(), 0, 5, None).unwrap().into_bytes();
+    let bytes = encode_request(&request.into(), 0, 5, None)
+        .unwrap()
+        .into_bytes();
     for byte in &bytes {
         client.send_bytes(&[*byte]).await;
         tokio::task::yield_now().await;
@@ -153,11 +164,16 @@ async fn an_unknown_api_key_ends_only_its_own_connection() {
 async fn an_unsupported_version_ends_only_its_own_connection() {
     let server = Server::start().await;
     let mut other = server.connect().await;
-    for key in ApiKey::ALL.iter().filter(|key| **key != ApiKey::ApiVersions) {
+    for key in ApiKey::ALL
+        .iter()
+        .filter(|key| **key != ApiKey::ApiVersions)
+    {
         let api = key.api();
         for version in [api.min - 1, api.max + 1, i16::MAX] {
             let mut client = server.connect().await;
-            client.send_frame(&header((*key).into(), version, 1, true)).await;
+            client
+                .send_frame(&header((*key).into(), version, 1, true))
+                .await;
             client.assert_closed().await;
         }
     }
@@ -170,7 +186,9 @@ async fn an_api_that_is_not_served_ends_the_connection() {
     for key in ApiKey::ALL.iter().filter(|key| !key.api().served) {
         let api = key.api();
         let mut client = server.connect().await;
-        client.send_frame(&header((*key).into(), api.max, 1, api.is_flexible(api.max))).await;
+        client
+            .send_frame(&header((*key).into(), api.max, 1, api.is_flexible(api.max)))
+            .await;
         client.assert_closed().await;
     }
     server.assert_alive().await;

@@ -17,7 +17,9 @@ async fn filled(times: &[i64]) -> (Server, Client, Topic) {
     let topic = client.create_topic("t", 1).await;
     for time in times {
         let mut builder = BatchBuilder::new(BatchOptions::default()).unwrap();
-        builder.append(NOW_MS + time, None, Some(b"v"), &[]).unwrap();
+        builder
+            .append(NOW_MS + time, None, Some(b"v"), &[])
+            .unwrap();
         client.produce(9, &topic, builder.build().unwrap()).await;
     }
     (server, client, topic)
@@ -31,14 +33,26 @@ async fn ask(
 ) -> ListOffsetsPartitionResponse {
     let request = ListOffsetsRequest {
         replica_id: -1,
-        topics: vec![ListOffsetsTopic { name: text(topic), partitions: vec![wanted] }],
+        topics: vec![ListOffsetsTopic {
+            name: text(topic),
+            partitions: vec![wanted],
+        }],
         ..Default::default()
     };
-    client.call(version, request).await.topics.remove(0).partitions.remove(0)
+    client
+        .call(version, request)
+        .await
+        .topics
+        .remove(0)
+        .partitions
+        .remove(0)
 }
 
 fn at(timestamp: i64) -> ListOffsetsPartition {
-    ListOffsetsPartition { timestamp, ..Default::default() }
+    ListOffsetsPartition {
+        timestamp,
+        ..Default::default()
+    }
 }
 
 #[tokio::test]
@@ -57,10 +71,20 @@ async fn latest_and_earliest_are_answered_in_every_version() {
 #[tokio::test]
 async fn a_time_finds_the_first_record_that_is_not_older() {
     let (_server, mut client, _) = filled(&[10, 30, 20, 40]).await;
-    for (time, offset, found_at) in [(0, 0, 10), (10, 0, 10), (11, 1, 30), (20, 1, 30), (31, 3, 40)] {
+    for (time, offset, found_at) in [
+        (0, 0, 10),
+        (10, 0, 10),
+        (11, 1, 30),
+        (20, 1, 30),
+        (31, 3, 40),
+    ] {
         let found = ask(&mut client, 7, "t", at(NOW_MS + time)).await;
         assert_eq!(found.error_code, ErrorCode::None);
-        assert_eq!((found.offset, found.timestamp), (offset, NOW_MS + found_at), "{time}");
+        assert_eq!(
+            (found.offset, found.timestamp),
+            (offset, NOW_MS + found_at),
+            "{time}"
+        );
     }
 }
 
@@ -69,7 +93,10 @@ async fn a_time_after_the_last_record_finds_nothing() {
     let (_server, mut client, _) = filled(&[10]).await;
     for time in [NOW_MS + 11, i64::MAX] {
         let found = ask(&mut client, 7, "t", at(time)).await;
-        assert_eq!((found.error_code, found.offset, found.timestamp), (ErrorCode::None, -1, -1));
+        assert_eq!(
+            (found.error_code, found.offset, found.timestamp),
+            (ErrorCode::None, -1, -1)
+        );
     }
 }
 
@@ -84,7 +111,10 @@ async fn the_record_with_the_largest_timestamp_is_found() {
 async fn an_empty_log_has_no_largest_timestamp() {
     let (_server, mut client, _) = filled(&[]).await;
     let found = ask(&mut client, 7, "t", at(-3)).await;
-    assert_eq!((found.error_code, found.offset, found.timestamp), (ErrorCode::None, -1, -1));
+    assert_eq!(
+        (found.error_code, found.offset, found.timestamp),
+        (ErrorCode::None, -1, -1)
+    );
 }
 
 #[tokio::test]
@@ -92,7 +122,11 @@ async fn without_tiers_the_local_start_is_the_start_and_nothing_is_tiered() {
     let (_server, mut client, _) = filled(&[10]).await;
     for (version, spec, offset) in [(8, -4, 0), (9, -5, -1), (11, -6, -1)] {
         let found = ask(&mut client, version, "t", at(spec)).await;
-        assert_eq!((found.error_code, found.offset), (ErrorCode::None, offset), "{spec}");
+        assert_eq!(
+            (found.error_code, found.offset),
+            (ErrorCode::None, offset),
+            "{spec}"
+        );
     }
 }
 
@@ -102,7 +136,10 @@ async fn unknown_topics_and_partitions_are_told() {
     for version in versions::<ListOffsetsRequest>() {
         let found = ask(&mut client, version, "nope", at(-1)).await;
         assert_eq!(found.error_code, ErrorCode::UnknownTopicOrPartition);
-        let wanted = ListOffsetsPartition { partition_index: 5, ..at(-1) };
+        let wanted = ListOffsetsPartition {
+            partition_index: 5,
+            ..at(-1)
+        };
         let found = ask(&mut client, version, "t", wanted).await;
         assert_eq!(found.error_code, ErrorCode::UnknownTopicOrPartition);
         assert_eq!((found.partition_index, found.offset), (5, -1));
@@ -112,10 +149,14 @@ async fn unknown_topics_and_partitions_are_told() {
 #[tokio::test]
 async fn a_leader_epoch_that_is_not_ours_is_fenced_or_unknown() {
     let (_server, mut client, _) = filled(&[]).await;
-    for (epoch, code) in
-        [(i32::MAX, ErrorCode::UnknownLeaderEpoch), (-2, ErrorCode::FencedLeaderEpoch)]
-    {
-        let wanted = ListOffsetsPartition { current_leader_epoch: epoch, ..at(-1) };
+    for (epoch, code) in [
+        (i32::MAX, ErrorCode::UnknownLeaderEpoch),
+        (-2, ErrorCode::FencedLeaderEpoch),
+    ] {
+        let wanted = ListOffsetsPartition {
+            current_leader_epoch: epoch,
+            ..at(-1)
+        };
         assert_eq!(ask(&mut client, 4, "t", wanted).await.error_code, code);
     }
 }
@@ -126,9 +167,21 @@ async fn epoch_end(
     topic: &str,
     wanted: OffsetForLeaderPartition,
 ) -> EpochEndOffset {
-    let topics = vec![OffsetForLeaderTopic { topic: text(topic), partitions: vec![wanted] }];
-    let request = OffsetForLeaderEpochRequest { topics, ..Default::default() };
-    client.call(version, request).await.topics.remove(0).partitions.remove(0)
+    let topics = vec![OffsetForLeaderTopic {
+        topic: text(topic),
+        partitions: vec![wanted],
+    }];
+    let request = OffsetForLeaderEpochRequest {
+        topics,
+        ..Default::default()
+    };
+    client
+        .call(version, request)
+        .await
+        .topics
+        .remove(0)
+        .partitions
+        .remove(0)
 }
 
 #[tokio::test]
@@ -136,7 +189,10 @@ async fn the_present_leader_epoch_ends_at_the_end_of_the_log() {
     let (_server, mut client, _) = filled(&[1, 2]).await;
     let leader_epoch = ask(&mut client, 7, "t", at(-1)).await.leader_epoch;
     for version in versions::<OffsetForLeaderEpochRequest>() {
-        let wanted = OffsetForLeaderPartition { leader_epoch, ..Default::default() };
+        let wanted = OffsetForLeaderPartition {
+            leader_epoch,
+            ..Default::default()
+        };
         let found = epoch_end(&mut client, version, "t", wanted).await;
         assert_eq!(found.error_code, ErrorCode::None);
         assert_eq!((found.leader_epoch, found.end_offset), (leader_epoch, 2));
@@ -153,8 +209,11 @@ async fn the_end_of_an_epoch_is_not_told_to_those_who_are_fenced_or_ask_for_what
         ("nope", 0, -1, ErrorCode::UnknownTopicOrPartition),
     ];
     for (topic, partition, current_leader_epoch, code) in cases {
-        let wanted =
-            OffsetForLeaderPartition { partition, current_leader_epoch, leader_epoch: 0 };
+        let wanted = OffsetForLeaderPartition {
+            partition,
+            current_leader_epoch,
+            leader_epoch: 0,
+        };
         let found = epoch_end(&mut client, 4, topic, wanted).await;
         assert_eq!((found.error_code, found.partition), (code, partition));
         assert_eq!((found.leader_epoch, found.end_offset), (-1, -1));

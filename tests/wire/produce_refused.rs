@@ -29,7 +29,9 @@ fn forged(change: impl FnOnce(&mut BatchHeader)) -> Bytes {
     let mut header = BatchHeader::decode(&honest).unwrap();
     change(&mut header);
     header.crc = header.compute_crc(&honest[HEADER_LEN..]);
-    [&header.encode()[..], &honest[HEADER_LEN..]].concat().into()
+    [&header.encode()[..], &honest[HEADER_LEN..]]
+        .concat()
+        .into()
 }
 
 #[tokio::test]
@@ -37,7 +39,10 @@ async fn a_wrong_crc_is_a_corrupt_message() {
     let mut bytes = batch(&["a"]).to_vec();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    assert_eq!(produced(9, Some(bytes.into())).await, ErrorCode::CorruptMessage);
+    assert_eq!(
+        produced(9, Some(bytes.into())).await,
+        ErrorCode::CorruptMessage
+    );
 }
 
 #[tokio::test]
@@ -45,7 +50,10 @@ async fn magic_0_and_1_are_invalid_records() {
     for magic in [0, 1] {
         let mut bytes = batch(&["a"]).to_vec();
         bytes[16] = magic;
-        assert_eq!(produced(3, Some(bytes.into())).await, ErrorCode::InvalidRecord);
+        assert_eq!(
+            produced(3, Some(bytes.into())).await,
+            ErrorCode::InvalidRecord
+        );
     }
 }
 
@@ -54,20 +62,29 @@ async fn a_magic_that_never_was_is_a_corrupt_message() {
     for magic in [3, 255] {
         let mut bytes = batch(&["a"]).to_vec();
         bytes[16] = magic;
-        assert_eq!(produced(9, Some(bytes.into())).await, ErrorCode::CorruptMessage);
+        assert_eq!(
+            produced(9, Some(bytes.into())).await,
+            ErrorCode::CorruptMessage
+        );
     }
 }
 
 #[tokio::test]
 async fn two_batches_for_a_partition_are_an_invalid_record() {
     let two = [batch(&["a"]), batch(&["b"])].concat();
-    assert_eq!(produced(9, Some(two.into())).await, ErrorCode::InvalidRecord);
+    assert_eq!(
+        produced(9, Some(two.into())).await,
+        ErrorCode::InvalidRecord
+    );
 }
 
 #[tokio::test]
 async fn no_records_are_an_invalid_record() {
     assert_eq!(produced(9, None).await, ErrorCode::InvalidRecord);
-    assert_eq!(produced(9, Some(Bytes::new())).await, ErrorCode::InvalidRecord);
+    assert_eq!(
+        produced(9, Some(Bytes::new())).await,
+        ErrorCode::InvalidRecord
+    );
 }
 
 #[tokio::test]
@@ -82,12 +99,20 @@ async fn a_batch_that_ends_early_is_refused() {
 async fn a_record_count_that_lies_is_an_invalid_record() {
     for record_count in [0, -1, 1, 3, i32::MAX] {
         let bytes = forged(|header| header.record_count = record_count);
-        assert_eq!(produced(9, Some(bytes)).await, ErrorCode::InvalidRecord, "{record_count}");
+        assert_eq!(
+            produced(9, Some(bytes)).await,
+            ErrorCode::InvalidRecord,
+            "{record_count}"
+        );
         let bytes = forged(|header| {
             header.record_count = record_count;
             header.last_offset_delta = record_count.wrapping_sub(1);
         });
-        assert_eq!(produced(9, Some(bytes)).await, ErrorCode::InvalidRecord, "{record_count}");
+        assert_eq!(
+            produced(9, Some(bytes)).await,
+            ErrorCode::InvalidRecord,
+            "{record_count}"
+        );
     }
 }
 
@@ -99,14 +124,26 @@ async fn a_base_offset_that_is_not_0_is_an_invalid_record() {
 
 #[tokio::test]
 async fn a_control_batch_from_a_client_is_an_invalid_record() {
-    let bytes = batch_with(BatchOptions { control: true, ..Default::default() }, &["a"]);
+    let bytes = batch_with(
+        BatchOptions {
+            control: true,
+            ..Default::default()
+        },
+        &["a"],
+    );
     assert_eq!(produced(9, Some(bytes)).await, ErrorCode::InvalidRecord);
 }
 
 #[tokio::test]
 async fn a_client_must_not_claim_log_append_time() {
     let timestamp_type = TimestampType::LogAppendTime;
-    let bytes = batch_with(BatchOptions { timestamp_type, ..Default::default() }, &["a"]);
+    let bytes = batch_with(
+        BatchOptions {
+            timestamp_type,
+            ..Default::default()
+        },
+        &["a"],
+    );
     assert_eq!(produced(9, Some(bytes)).await, ErrorCode::InvalidTimestamp);
 }
 
@@ -116,11 +153,19 @@ async fn a_timestamp_far_ahead_is_refused_with_the_record_at_fault() {
     let mut client = server.connect().await;
     let topic = client.create_topic("t", 1).await;
     let mut builder = ottla_protocol::record::BatchBuilder::new(BatchOptions::default()).unwrap();
-    builder.append(crate::support::NOW_MS, None, Some(b"a"), &[]).unwrap();
-    builder.append(crate::support::NOW_MS * 2, None, Some(b"b"), &[]).unwrap();
+    builder
+        .append(crate::support::NOW_MS, None, Some(b"a"), &[])
+        .unwrap();
+    builder
+        .append(crate::support::NOW_MS * 2, None, Some(b"b"), &[])
+        .unwrap();
     let answer = client.produce(8, &topic, builder.build().unwrap()).await;
     assert_eq!(answer.error_code, ErrorCode::InvalidTimestamp);
-    let at_fault: Vec<i32> = answer.record_errors.iter().map(|error| error.batch_index).collect();
+    let at_fault: Vec<i32> = answer
+        .record_errors
+        .iter()
+        .map(|error| error.batch_index)
+        .collect();
     assert_eq!(at_fault, [1]);
     assert!(answer.error_message.is_some());
 }
@@ -129,9 +174,13 @@ async fn a_timestamp_far_ahead_is_refused_with_the_record_at_fault() {
 async fn a_record_without_a_key_is_refused_by_a_compacted_topic() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    let topic = client.create_topic_with("t", 1, &[("cleanup.policy", "compact")]).await;
+    let topic = client
+        .create_topic_with("t", 1, &[("cleanup.policy", "compact")])
+        .await;
     let mut builder = ottla_protocol::record::BatchBuilder::new(BatchOptions::default()).unwrap();
-    builder.append(crate::support::NOW_MS, None, Some(b"a"), &[]).unwrap();
+    builder
+        .append(crate::support::NOW_MS, None, Some(b"a"), &[])
+        .unwrap();
     let answer = client.produce(8, &topic, builder.build().unwrap()).await;
     assert_eq!(answer.error_code, ErrorCode::InvalidRecord);
     assert_eq!(answer.record_errors.len(), 1);
@@ -140,7 +189,13 @@ async fn a_record_without_a_key_is_refused_by_a_compacted_topic() {
 #[tokio::test]
 async fn zstd_before_version_7_is_an_unsupported_compression_type() {
     let compression = Compression::Zstd;
-    let bytes = batch_with(BatchOptions { compression, ..Default::default() }, &["a"]);
+    let bytes = batch_with(
+        BatchOptions {
+            compression,
+            ..Default::default()
+        },
+        &["a"],
+    );
     for version in 3..7 {
         let code = produced(version, Some(bytes.clone())).await;
         assert_eq!(code, ErrorCode::UnsupportedCompressionType);
@@ -164,7 +219,13 @@ async fn records_that_do_not_decompress_are_refused() {
 async fn a_batch_that_decompresses_without_end_is_refused() {
     let compression = Compression::Gzip;
     let zeros = "\0".repeat(50 << 20);
-    let bytes = batch_with(BatchOptions { compression, ..Default::default() }, &[&zeros]);
+    let bytes = batch_with(
+        BatchOptions {
+            compression,
+            ..Default::default()
+        },
+        &[&zeros],
+    );
     assert!(bytes.len() < 1 << 20);
     assert_eq!(produced(9, Some(bytes)).await, ErrorCode::MessageTooLarge);
 }
@@ -173,12 +234,20 @@ async fn a_batch_that_decompresses_without_end_is_refused() {
 async fn a_batch_above_max_message_bytes_is_too_large() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    let topic = client.create_topic_with("t", 1, &[("max.message.bytes", "1000")]).await;
+    let topic = client
+        .create_topic_with("t", 1, &[("max.message.bytes", "1000")])
+        .await;
     let fits = batch(&[&"x".repeat(1000 - batch(&[""]).len() - 4)]);
     assert!((990..=1000).contains(&fits.len()), "{}", fits.len());
-    assert_eq!(client.produce(9, &topic, fits).await.error_code, ErrorCode::None);
+    assert_eq!(
+        client.produce(9, &topic, fits).await.error_code,
+        ErrorCode::None
+    );
     let large = batch(&[&"x".repeat(1000)]);
-    assert_eq!(client.produce(9, &topic, large).await.error_code, ErrorCode::MessageTooLarge);
+    assert_eq!(
+        client.produce(9, &topic, large).await.error_code,
+        ErrorCode::MessageTooLarge
+    );
 }
 
 #[tokio::test]
@@ -186,7 +255,10 @@ async fn an_unknown_topic_or_partition_is_unknown_and_not_created() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     let known = client.create_topic("t", 1).await;
-    let unknown = Topic { name: text("nope"), id: Uuid::nil() };
+    let unknown = Topic {
+        name: text("nope"),
+        id: Uuid::nil(),
+    };
     for version in 3..=12 {
         let answer = client.produce(version, &unknown, batch(&["a"])).await;
         assert_eq!(answer.error_code, ErrorCode::UnknownTopicOrPartition);
@@ -196,7 +268,10 @@ async fn an_unknown_topic_or_partition_is_unknown_and_not_created() {
         request.topic_data[0].partition_data[0].index = index;
         let response = client.call(13, request).await;
         let answer = &response.responses[0].partition_responses[0];
-        assert_eq!((answer.index, answer.error_code), (index, ErrorCode::UnknownTopicOrPartition));
+        assert_eq!(
+            (answer.index, answer.error_code),
+            (index, ErrorCode::UnknownTopicOrPartition)
+        );
     }
 }
 
@@ -206,7 +281,10 @@ async fn acks_other_than_minus_1_0_and_1_are_refused_for_every_partition() {
     let mut client = server.connect().await;
     let topic = client.create_topic("t", 1).await;
     for acks in [2, -2, i16::MAX, i16::MIN] {
-        let request = ProduceRequest { acks, ..produce_request(&topic, Some(batch(&["a"]))) };
+        let request = ProduceRequest {
+            acks,
+            ..produce_request(&topic, Some(batch(&["a"])))
+        };
         let response = client.call(9, request).await;
         let answer = &response.responses[0].partition_responses[0];
         assert_eq!(answer.error_code, ErrorCode::InvalidRequiredAcks);
@@ -220,9 +298,15 @@ async fn a_transactional_request_is_refused_while_there_are_no_transactions() {
     let mut client = server.connect().await;
     let topic = client.create_topic("t", 1).await;
     let transactional_id = Some(text("tx"));
-    let request =
-        ProduceRequest { transactional_id, ..produce_request(&topic, Some(batch(&["a"]))) };
+    let request = ProduceRequest {
+        transactional_id,
+        ..produce_request(&topic, Some(batch(&["a"])))
+    };
     let response = client.call(9, request).await;
-    assert!(response.responses[0].partition_responses[0].error_code.is_error());
+    assert!(
+        response.responses[0].partition_responses[0]
+            .error_code
+            .is_error()
+    );
     assert_eq!(values(client.fetch(12, &topic, 0).await.records), []);
 }

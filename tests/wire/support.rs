@@ -8,9 +8,10 @@ use bytes::Bytes;
 use ottla_broker::Broker;
 use ottla_broker::config::BrokerConfig;
 use ottla_protocol::message::{
-    ApiVersionsRequest, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, DeleteTopicsRequest, FetchPartition,
-    FetchRequest, FetchResponse, FetchTopic, PartitionData, PartitionProduceData,
-    PartitionProduceResponse, ProduceRequest, RequestMessage, TopicProduceData,
+    ApiVersionsRequest, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+    DeleteTopicsRequest, FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData,
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, RequestMessage,
+    TopicProduceData,
 };
 use ottla_protocol::record::{BatchBuilder, BatchOptions, Batches};
 use ottla_protocol::{ErrorCode, StrBytes, decode_response, encode_request};
@@ -38,8 +39,13 @@ impl Server {
 
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let config = BrokerConfig::from_entries(settings.iter().copied()).unwrap();
-        let builder = Broker::builder().config(config).seed(1).listen("127.0.0.1:0");
-        Self { broker: builder.start().await.unwrap() }
+        let builder = Broker::builder()
+            .config(config)
+            .seed(1)
+            .listen("127.0.0.1:0");
+        Self {
+            broker: builder.start().await.unwrap(),
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -52,7 +58,11 @@ impl Server {
 
     /// That the broker still accepts connections and answers on them.
     pub(crate) async fn assert_alive(&self) {
-        let response = self.connect().await.call(0, ApiVersionsRequest::default()).await;
+        let response = self
+            .connect()
+            .await
+            .call(0, ApiVersionsRequest::default())
+            .await;
         assert_eq!(response.error_code, ErrorCode::None);
     }
 }
@@ -67,7 +77,10 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, next_id: 100 }
+        Self {
+            stream,
+            next_id: 100,
+        }
     }
 
     /// Sends a request and returns its correlation id.
@@ -81,14 +94,22 @@ impl Client {
     }
 
     /// The answer to the request with correlation id `id`, which must be next.
-    pub(crate) async fn receive<R: RequestMessage>(&mut self, version: i16, id: i32) -> R::Response {
+    pub(crate) async fn receive<R: RequestMessage>(
+        &mut self,
+        version: i16,
+        id: i32,
+    ) -> R::Response {
         let frame = self.frame().await.expect("the connection was closed");
         let (header, response) = decode_response(R::API_KEY, version, frame).unwrap();
         assert_eq!(header.correlation_id, id);
         R::Response::try_from(response).unwrap()
     }
 
-    pub(crate) async fn call<R: RequestMessage>(&mut self, version: i16, request: R) -> R::Response {
+    pub(crate) async fn call<R: RequestMessage>(
+        &mut self,
+        version: i16,
+        request: R,
+    ) -> R::Response {
         let id = self.send(version, request).await;
         self.receive::<R>(version, id).await
     }
@@ -110,12 +131,17 @@ impl Client {
         let mut prefix = [0; 4];
         self.fill(&mut prefix).await?;
         let mut frame = vec![0; usize::try_from(i32::from_be_bytes(prefix)).unwrap()];
-        self.fill(&mut frame).await.expect("the connection was closed within a frame");
+        self.fill(&mut frame)
+            .await
+            .expect("the connection was closed within a frame");
         Some(frame.into())
     }
 
     async fn fill(&mut self, buffer: &mut [u8]) -> Option<()> {
-        timeout(PATIENCE, self.stream.read_exact(buffer)).await.expect("no answer").ok()?;
+        timeout(PATIENCE, self.stream.read_exact(buffer))
+            .await
+            .expect("no answer")
+            .ok()?;
         Some(())
     }
 
@@ -146,9 +172,15 @@ pub(crate) fn batch(values: &[&str]) -> Bytes {
 }
 
 pub(crate) fn batch_with(options: BatchOptions, values: &[&str]) -> Bytes {
-    let mut builder = BatchBuilder::new(BatchOptions { max_size: 64 << 20, ..options }).unwrap();
+    let mut builder = BatchBuilder::new(BatchOptions {
+        max_size: 64 << 20,
+        ..options
+    })
+    .unwrap();
     for value in values {
-        builder.append(NOW_MS, Some(b"key"), Some(value.as_bytes()), &[]).unwrap();
+        builder
+            .append(NOW_MS, Some(b"key"), Some(value.as_bytes()), &[])
+            .unwrap();
     }
     builder.build().unwrap()
 }
@@ -185,15 +217,27 @@ impl Client {
             value: Some(text(value)),
         };
         let configs = configs.iter().map(config).collect();
-        let topics = vec![CreatableTopic { configs, ..creatable(name, partitions) }];
-        let request = CreateTopicsRequest { topics, ..Default::default() };
+        let topics = vec![CreatableTopic {
+            configs,
+            ..creatable(name, partitions)
+        }];
+        let request = CreateTopicsRequest {
+            topics,
+            ..Default::default()
+        };
         let response = self.call(7, request).await;
         assert_eq!(response.topics[0].error_code, ErrorCode::None);
-        Topic { name: text(name), id: response.topics[0].topic_id }
+        Topic {
+            name: text(name),
+            id: response.topics[0].topic_id,
+        }
     }
 
     pub(crate) async fn delete_topic(&mut self, name: &str) {
-        let request = DeleteTopicsRequest { topic_names: vec![text(name)], ..Default::default() };
+        let request = DeleteTopicsRequest {
+            topic_names: vec![text(name)],
+            ..Default::default()
+        };
         let response = self.call(5, request).await;
         assert_eq!(response.responses[0].error_code, ErrorCode::None);
     }
@@ -211,7 +255,12 @@ impl Client {
     }
 
     /// Fetches from partition 0 and returns what was read.
-    pub(crate) async fn fetch(&mut self, version: i16, topic: &Topic, offset: i64) -> PartitionData {
+    pub(crate) async fn fetch(
+        &mut self,
+        version: i16,
+        topic: &Topic,
+        offset: i64,
+    ) -> PartitionData {
         only_partition(self.call(version, fetch_request(topic, offset)).await)
     }
 }
@@ -265,7 +314,10 @@ pub(crate) fn values(records: Option<Bytes>) -> Vec<(i64, String)> {
         .flat_map(|batch| batch.unwrap().records(&limits).unwrap())
         .map(|record| {
             let record = record.unwrap();
-            (record.offset, String::from_utf8(record.value.unwrap().to_vec()).unwrap())
+            (
+                record.offset,
+                String::from_utf8(record.value.unwrap().to_vec()).unwrap(),
+            )
         })
         .collect()
 }
@@ -273,7 +325,9 @@ pub(crate) fn values(records: Option<Bytes>) -> Vec<(i64, String)> {
 /// The base offset of every batch in `records`.
 pub(crate) fn base_offsets(records: Option<Bytes>) -> Vec<i64> {
     let batches = Batches::new(records.unwrap_or_default());
-    batches.map(|batch| batch.unwrap().header().base_offset).collect()
+    batches
+        .map(|batch| batch.unwrap().header().base_offset)
+        .collect()
 }
 
 /// The bytes of a request header.

@@ -17,22 +17,34 @@ async fn filled() -> (Server, Client) {
 }
 
 fn named(names: &[&str]) -> DescribeTopicPartitionsRequest {
-    let topics = names.iter().map(|name| TopicRequest { name: text(name) }).collect();
-    DescribeTopicPartitionsRequest { topics, ..Default::default() }
+    let topics = names
+        .iter()
+        .map(|name| TopicRequest { name: text(name) })
+        .collect();
+    DescribeTopicPartitionsRequest {
+        topics,
+        ..Default::default()
+    }
 }
 
 fn told(page: &DescribeTopicPartitionsResponse) -> Vec<(String, i32)> {
     let topics = page.topics.iter();
     let pairs = topics.flat_map(|topic| {
         let name = topic.name.as_deref().unwrap();
-        topic.partitions.iter().map(move |partition| (name.to_owned(), partition.partition_index))
+        topic
+            .partitions
+            .iter()
+            .map(move |partition| (name.to_owned(), partition.partition_index))
     });
     pairs.collect()
 }
 
 fn everything() -> Vec<(String, i32)> {
     let pairs = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("c", 0)];
-    pairs.iter().map(|(name, index)| ((*name).to_owned(), *index)).collect()
+    pairs
+        .iter()
+        .map(|(name, index)| ((*name).to_owned(), *index))
+        .collect()
 }
 
 #[tokio::test]
@@ -42,7 +54,10 @@ async fn no_names_ask_for_all_topics_in_the_order_of_their_names() {
     assert_eq!(told(&page), everything());
     assert_eq!(page.next_cursor, None);
     let partition = &page.topics[0].partitions[0];
-    assert_eq!((partition.leader_id, &partition.isr_nodes[..]), (1, &[1][..]));
+    assert_eq!(
+        (partition.leader_id, &partition.isr_nodes[..]),
+        (1, &[1][..])
+    );
     assert!(!page.topics[0].topic_id.is_nil());
 }
 
@@ -77,8 +92,11 @@ async fn pages_of_any_size_together_tell_everything_once() {
 async fn names_without_a_topic_are_unknown_or_invalid() {
     let (_server, mut client) = filled().await;
     let page = client.call(0, named(&["nope", "a/b", "c"])).await;
-    let codes: Vec<_> =
-        page.topics.iter().map(|t| (t.name.as_deref().unwrap(), t.error_code)).collect();
+    let codes: Vec<_> = page
+        .topics
+        .iter()
+        .map(|t| (t.name.as_deref().unwrap(), t.error_code))
+        .collect();
     let expected = [
         ("a/b", ErrorCode::InvalidTopicException),
         ("c", ErrorCode::None),
@@ -92,8 +110,19 @@ async fn a_cursor_that_points_nowhere_goes_on_with_what_comes_next() {
     let (_server, mut client) = filled().await;
     let rest: Vec<_> = everything().split_off(3);
     for (topic, partition_index) in [("a", 3), ("a", i32::MAX), ("aa", 1)] {
-        let cursor = Some(Cursor { topic_name: text(topic), partition_index });
-        let page = client.call(0, DescribeTopicPartitionsRequest { cursor, ..named(&[]) }).await;
+        let cursor = Some(Cursor {
+            topic_name: text(topic),
+            partition_index,
+        });
+        let page = client
+            .call(
+                0,
+                DescribeTopicPartitionsRequest {
+                    cursor,
+                    ..named(&[])
+                },
+            )
+            .await;
         assert_eq!(told(&page), rest, "{topic} {partition_index}");
     }
 }
@@ -102,7 +131,10 @@ async fn a_cursor_that_points_nowhere_goes_on_with_what_comes_next() {
 async fn a_limit_that_makes_no_sense_still_gives_a_page() {
     let (_server, mut client) = filled().await;
     for response_partition_limit in [0, -1, i32::MIN] {
-        let request = DescribeTopicPartitionsRequest { response_partition_limit, ..named(&[]) };
+        let request = DescribeTopicPartitionsRequest {
+            response_partition_limit,
+            ..named(&[])
+        };
         let page = client.call(0, request).await;
         assert_eq!(told(&page).len(), 1);
         assert!(page.next_cursor.is_some());

@@ -93,12 +93,19 @@ impl Incoming {
             }
             if let Some(begun) = self.begun.take_if(|begun| self.buffer.len() >= begun.len) {
                 let bytes = self.buffer.split_to(begun.len).freeze();
-                return Ok(Some(Frame { bytes, held: begun.held }));
+                return Ok(Some(Frame {
+                    bytes,
+                    held: begun.held,
+                }));
             }
             self.make_room().await?;
             if self.read(idle).await? == 0 {
                 let between = self.begun.is_none() && self.buffer.is_empty();
-                return if between { Ok(None) } else { Err(InputError::Stalled) };
+                return if between {
+                    Ok(None)
+                } else {
+                    Err(InputError::Stalled)
+                };
             }
         }
     }
@@ -138,7 +145,9 @@ impl Incoming {
         let share = u32::try_from(step).unwrap_or(u32::MAX);
         let acquire = Arc::clone(&self.input_bytes).acquire_many_owned(share);
         let acquired = timeout_at(self.last_input + STALL_TIMEOUT, acquire).await;
-        let more = acquired.map_err(|_| InputError::Crowded)?.map_err(|_| InputError::Idle)?;
+        let more = acquired
+            .map_err(|_| InputError::Crowded)?
+            .map_err(|_| InputError::Idle)?;
         match &mut begun.held {
             Some(held) => held.merge(more),
             None => begun.held = Some(more),

@@ -116,4 +116,3 @@ pub(super) fn read_all(log: &Log, max_bytes: usize) -> Vec<(i64, i64)> {
         from = read.next_offset;
     }
 }
-
