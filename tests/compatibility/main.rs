@@ -4,7 +4,6 @@
 //! lines, see `ottla_tests::Client` and `ottla_tests::Line`. What is checked stands here, once for all of them.
 
 mod java;
-mod kcat;
 mod scenarios;
 
 /// The scenarios that every client passes, as one module of tests for each client.
@@ -63,6 +62,4 @@ clients! {
     kafka_python: client::KAFKA_PYTHON;
     aiokafka: client::AIOKAFKA;
     kafkajs: client::KAFKAJS;
-    franz_go: client::FRANZ_GO;
-    sarama: client::SARAMA;
 }
