@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::admin::Admin;
 use crate::cluster::{Cluster, Topics};
 use crate::config::{ClientConfig, ConsumerConfig, List, ProducerConfig, Settings};
 use crate::env::Env;
@@ -117,6 +118,12 @@ impl Client {
     /// A producer, with the client's settings for producers unless it is told otherwise.
     pub fn producer(&self) -> ProducerBuilder {
         ProducerBuilder::new(self.clone())
+    }
+
+    /// A handle for administration.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
     }
 
     pub(crate) fn cluster(&self) -> &Arc<Cluster> {

@@ -3,6 +3,7 @@
 //! [`Client::builder`] connects; the client makes producers, consumers and an admin handle, which
 //! share what is known of the cluster.
 
+pub mod admin;
 mod client;
 mod cluster;
 pub mod config;
@@ -10,10 +11,12 @@ mod connection;
 mod env;
 mod error;
 mod metadata;
+mod offsets;
 pub mod producer;
 mod retry;
 pub mod transport;
 
+pub use admin::Admin;
 pub use client::{Client, ClientBuilder};
 pub use error::{DeliveryError, Error};
 pub use metadata::TopicPartition;
