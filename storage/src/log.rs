@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -136,15 +137,21 @@ pub trait LogListener: Send + Sync {
 
 /// What makes appends durable: the journal.
 pub(crate) trait CommitSink: Send + Sync {
+    /// Waits for room for a batch of `bytes`, or refuses it. Called without a lock held.
+    fn admit(&self, bytes: u64) -> Result<(), AppendError>;
+
     /// Queues entries that share one fate, in the order of the calls. When they are durable, the
     /// sink calls [`Log::commit`]; if they never will be, [`Log::fail`]. Called with the log's
     /// append mutex held: it must not call back into `append`, `flush` or the like.
     fn submit(&self, entries: Vec<JournalEntry>) -> Result<(), Failed>;
+
+    /// Entries were queued. Called after them without a lock held.
+    fn submitted(&self);
 }
 
 /// A batch as it was written to its segment.
 pub(crate) struct JournalEntry {
-    pub(crate) log: Weak<Log>,
+    pub(crate) log: Arc<Log>,
     /// Base offset of the segment it was written to.
     pub(crate) segment_base: i64,
     /// Position in that segment's file, in bytes.
@@ -168,6 +175,7 @@ pub struct Log {
     config: RwLock<Arc<LogConfig>>,
     listener: RwLock<Option<Arc<dyn LogListener>>>,
     status: RwLock<Status>,
+    failure_told: AtomicBool,
     /// Held by what changes files other than by appending; guards the last flush point.
     maintenance: Mutex<FlushPoint>,
     writer: Mutex<Writer>,
@@ -252,9 +260,19 @@ impl Log {
         *self.config.write() = Arc::new(config);
     }
 
-    /// Who is told that the log moved; replaces the former listener.
+    /// Who is told that the log moved; replaces the former listener. One that comes after the log
+    /// failed is told at once.
     pub fn set_listener(&self, listener: Arc<dyn LogListener>) {
         *self.listener.write() = Some(listener);
+        self.failure_told.store(false, Ordering::Release);
+        self.tell_failure();
+    }
+
+    /// Whether appends become durable, and visible, through the journal. Decided when the log is
+    /// opened.
+    #[must_use]
+    pub fn is_journaled(&self) -> bool {
+        self.sink.is_some()
     }
 
     /// The failure that ended appends, if there was one.
@@ -302,22 +320,40 @@ impl Log {
     }
 
     /// The log takes no appends any more. The first reason stays.
-    pub(crate) fn fail(&self, failed: &Failed) {
-        {
-            let mut status = self.status.write();
-            if matches!(*status, Status::Failed(_)) {
-                return;
-            }
-            *status = Status::Failed(failed.clone());
+    pub(crate) fn fail(&self, failed: Failed) {
+        self.mark_failed(failed);
+        self.tell_failure();
+    }
+
+    /// Ends appends. Whoever holds a lock while it does this calls `tell_failure` without it.
+    fn mark_failed(&self, failed: Failed) {
+        let mut status = self.status.write();
+        if !matches!(*status, Status::Failed(_)) {
+            tracing::error!(
+                topic = self.identity.topic,
+                partition = self.identity.partition,
+                %failed,
+                "log failed"
+            );
+            *status = Status::Failed(failed);
         }
-        tracing::error!(
-            topic = self.identity.topic,
-            partition = self.identity.partition,
-            %failed,
-            "log failed"
-        );
-        if let Some(listener) = self.listener() {
-            listener.failed(failed);
+    }
+
+    /// Tells the listener, once, that the log has failed.
+    fn tell_failure(&self) {
+        if let (Some(failed), Some(listener)) = (self.failure(), self.listener())
+            && !self.failure_told.swap(true, Ordering::AcqRel)
+        {
+            listener.failed(&failed);
+        }
+    }
+
+    /// The log takes no appends any more and is left as it is: its process is gone, as it were.
+    pub(crate) fn abandon(&self) {
+        let _writer = self.writer.lock();
+        let mut status = self.status.write();
+        if matches!(*status, Status::Open) {
+            *status = Status::Closed;
         }
     }
 

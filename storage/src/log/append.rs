@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use ottla_protocol::record::{BatchHeader, HEADER_LEN, TimestampType};
+use ottla_protocol::record::{AppendHead, BatchHeader, HEADER_LEN, TimestampType};
 
 use super::{Append, Appended, JournalEntry, Log, Writer};
 use crate::config::LogConfig;
@@ -26,10 +26,23 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; nothing of the batch is in the log then, except after `Failed`.
     pub fn append(&self, batch: Append, now_ms: i64) -> Result<Appended, AppendError> {
-        let (appended, moved) = {
+        if let Some(sink) = &self.sink {
+            sink.admit(as_u64(batch.header.size()))?;
+        }
+        let result = {
             let mut writer = self.writer.lock();
-            self.append_locked(&mut writer, batch, now_ms)?
+            self.append_locked(&mut writer, batch, now_ms)
         };
+        let (appended, moved) = match result {
+            Err(error @ AppendError::Failed(_)) => {
+                self.tell_failure();
+                return Err(error);
+            }
+            result => result?,
+        };
+        if let Some(sink) = &self.sink {
+            sink.submitted();
+        }
         self.notify(moved);
         Ok(appended)
     }
@@ -83,7 +96,7 @@ impl Log {
         };
         if let Some(sink) = &self.sink {
             let entry = JournalEntry {
-                log: self.me.clone(),
+                log: self.me.upgrade().ok_or(AppendError::Closed)?,
                 segment_base: writer.active.base_offset(),
                 position,
                 head: header.encode(),
@@ -91,7 +104,7 @@ impl Log {
                 end_offset: header.next_offset(),
             };
             if let Err(failed) = sink.submit(vec![entry]) {
-                self.fail(&failed);
+                self.mark_failed(failed.clone());
                 return Err(AppendError::Failed(failed));
             }
         }
@@ -106,18 +119,18 @@ impl Log {
         config: &LogConfig,
         now_ms: i64,
     ) -> Result<BatchHeader, AppendError> {
-        let mut header = batch.header;
-        header.base_offset = base_offset;
-        header.partition_leader_epoch = self.leader_epoch;
+        let timestamp_type = config.timestamp_type;
+        let header = batch.header.for_append(&AppendHead {
+            base_offset,
+            partition_leader_epoch: self.leader_epoch,
+            timestamp_type,
+            max_timestamp: match timestamp_type {
+                TimestampType::LogAppendTime => now_ms,
+                TimestampType::CreateTime => batch.header.max_timestamp,
+            },
+        });
         if header.last_offset() >= i64::MAX - 1 {
             return Err(AppendError::Invalid("the log is out of offsets"));
-        }
-        if config.timestamp_type == TimestampType::LogAppendTime {
-            header.attributes = header
-                .attributes
-                .with_timestamp_type(TimestampType::LogAppendTime);
-            header.max_timestamp = now_ms;
-            header.crc = header.compute_crc(&batch.body);
         }
         Ok(header)
     }
@@ -143,7 +156,7 @@ impl Log {
                 let failed = Failed::new(format_args!(
                     "an append failed ({error}) and could not be undone ({second})"
                 ));
-                self.fail(&failed);
+                self.mark_failed(failed.clone());
                 Err(AppendError::Failed(failed))
             }
         }

@@ -79,6 +79,12 @@ impl Log {
     /// # Errors
     /// [`ChangeError::OffsetOutOfRange`] when nothing of the log would be left of its start.
     pub fn truncate_to(&self, offset: i64) -> Result<(), ChangeError> {
+        let result = self.truncate_locked(offset);
+        self.tell_failure();
+        result
+    }
+
+    fn truncate_locked(&self, offset: i64) -> Result<(), ChangeError> {
         let mut last = self.maintenance.lock();
         let mut writer = self.writer.lock();
         self.check_changeable()?;
@@ -100,7 +106,7 @@ impl Log {
         }
         if let Err(error) = self.cut(&mut writer, &cut) {
             let failed = Failed::new(format_args!("the log could not be truncated: {error}"));
-            self.fail(&failed);
+            self.mark_failed(failed.clone());
             return Err(failed.into());
         }
         if last.offset > cut.end.offset {

@@ -30,9 +30,13 @@ impl Log {
     /// # Errors
     /// [`ChangeError::Failed`] when the disk could not sync: the log has failed then (D6).
     pub fn flush(&self) -> Result<FlushPoint, ChangeError> {
-        let mut last = self.maintenance.lock();
-        self.check_changeable()?;
-        self.flush_locked(&mut last)
+        let result = {
+            let mut last = self.maintenance.lock();
+            self.check_changeable()
+                .and_then(|()| self.flush_locked(&mut last))
+        };
+        self.tell_failure();
+        result
     }
 
     /// Whether `flush.messages` or `flush.ms` ask for a flush at time `now_ms`. Never for a log
@@ -57,6 +61,12 @@ impl Log {
     /// # Errors
     /// [`ChangeError::Failed`] when the log had failed, or fails now: it needs recovery.
     pub fn close(&self) -> Result<(), ChangeError> {
+        let result = self.close_locked();
+        self.tell_failure();
+        result
+    }
+
+    fn close_locked(&self) -> Result<(), ChangeError> {
         let mut last = self.maintenance.lock();
         {
             let mut writer = self.writer.lock();
@@ -82,7 +92,7 @@ impl Log {
         }
         if let Err(error) = self.sync(&work, last) {
             let failed = Failed::new(format_args!("the log could not be synced: {error}"));
-            self.fail(&failed);
+            self.mark_failed(failed.clone());
             return Err(failed.into());
         }
         self.store_state(&work)?;
@@ -156,7 +166,7 @@ impl Log {
             return Ok(());
         }
         let failed = Failed::new(format_args!("producer state could not be stored: {error}"));
-        self.fail(&failed);
+        self.mark_failed(failed.clone());
         Err(failed.into())
     }
 }

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 
 use super::tail::{Tail, TailFacts, Verdict, verdict};
 use super::{CommitSink, FlushPoint, Log, LogIdentity, Status, Writer, replay};
-use crate::config::LogConfig;
+use crate::config::{Durability, LogConfig};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{OpenError, ReadError};
 use crate::layout::{LOG_START_OFFSET_CHECKPOINT, LogFile, log_file};
@@ -29,7 +30,8 @@ struct TailScan {
 
 impl Log {
     /// Opens, or creates, the log in `dir`. The journal has written again to the files what they
-    /// lost. Appends get `leader_epoch` and go to `sink`, unless the disk is volatile.
+    /// lost. Appends get `leader_epoch` and go to `sink`, unless the disk is volatile or the
+    /// settings ask for less.
     ///
     /// # Errors
     /// [`OpenError::Quarantined`] when the log is damaged where it must not be: nothing of it was
@@ -43,7 +45,8 @@ impl Log {
         sink: Option<Arc<dyn CommitSink>>,
         tail: Tail,
     ) -> Result<Arc<Self>, OpenError> {
-        let sink = sink.filter(|_| !disk.is_volatile());
+        let journaled = config.durability == Durability::Journal && !disk.is_volatile();
+        let sink = sink.filter(|_| journaled);
         disk.create_dir(dir)?;
         let home = SegmentHome {
             disk,
@@ -92,6 +95,7 @@ impl Log {
             config: RwLock::new(Arc::new(config)),
             listener: RwLock::new(None),
             status: RwLock::new(Status::Open),
+            failure_told: AtomicBool::new(false),
             maintenance: Mutex::new(FlushPoint::from(end)),
             writer: Mutex::new(writer),
             segments: RwLock::new(Arc::new(segments)),
@@ -155,7 +159,12 @@ fn check_metadata(
         topic_id: identity.topic_id,
         durability,
     };
-    Ok(metadata.store(&*home.disk, &home.dir)?)
+    metadata.store(&*home.disk, &home.dir)?;
+    // The directory itself is new as well.
+    match home.dir.parent() {
+        Some(parent) => Ok(home.disk.sync_dir(parent)?),
+        None => Ok(()),
+    }
 }
 
 /// The stored start of the log in `dir`; 0 when there is none.

@@ -12,6 +12,8 @@ pub enum Tail {
     Scan {
         /// The recovery point.
         from: i64,
+        /// Nothing below this offset may be missing, although it need not be synced.
+        at_least: i64,
     },
     /// The journal says where it ends. Batches from `from` on are verified, and what lies past
     /// `end_offset` is cut: it was never acknowledged.
@@ -28,7 +30,7 @@ impl Tail {
     pub(super) fn verify_from(self) -> i64 {
         match self {
             Self::Clean => i64::MAX,
-            Self::Scan { from } => from,
+            Self::Scan { from, .. } => from,
             Self::Exact { from, end_offset } => from.min(end_offset),
         }
     }
@@ -79,8 +81,9 @@ pub(super) fn verdict(tail: Tail, facts: &TailFacts) -> Verdict {
             None => Verdict::Keep,
             Some(_) => damaged("a closed log is damaged"),
         },
-        Tail::Scan { from } if found < from => {
-            damaged(&format!("synced records below {from} are missing"))
+        Tail::Scan { from, at_least } if found < from.max(at_least) => {
+            let promised = from.max(at_least);
+            damaged(&format!("records below {promised} are missing"))
         }
         Tail::Scan { .. } => match (reason, facts.valid_behind) {
             (None, _) => Verdict::Keep,
@@ -121,7 +124,10 @@ mod tests {
 
     #[test]
     fn a_scanned_log_is_cut_only_behind_the_recovery_point_and_only_at_its_end() {
-        let tail = Tail::Scan { from: 10 };
+        let tail = Tail::Scan {
+            from: 10,
+            at_least: 0,
+        };
         assert_eq!(verdict(tail, &facts(10, false, false)), Verdict::Keep);
         assert_eq!(verdict(tail, &facts(12, false, false)), Verdict::Keep);
         assert_eq!(verdict(tail, &facts(10, true, false)), Verdict::Cut);
@@ -129,6 +135,12 @@ mod tests {
         assert!(is_quarantine(&verdict(tail, &facts(12, true, true))));
         assert!(is_quarantine(&verdict(tail, &facts(9, true, false))));
         assert!(is_quarantine(&verdict(tail, &facts(9, false, false))));
+        let promised = Tail::Scan {
+            from: 5,
+            at_least: 10,
+        };
+        assert!(is_quarantine(&verdict(promised, &facts(9, true, false))));
+        assert_eq!(verdict(promised, &facts(10, true, false)), Verdict::Cut);
     }
 
     #[test]
