@@ -1,1 +1,24 @@
-//! Under construction.
+//! An embeddable event log broker that speaks the Kafka protocol.
+//!
+//! [`Broker::builder`] starts one inside the current tokio runtime, in memory or in a directory,
+//! with or without a TCP listener. The `ottla` binary is the same code with a command line.
+
+mod broker;
+mod catalog;
+pub mod config;
+mod connection;
+mod core;
+pub mod env;
+mod group;
+mod handler;
+mod housekeeping;
+mod machine;
+mod partition;
+mod record_codec;
+mod retention;
+mod server;
+mod service;
+mod topic_name;
+mod topics;
+
+pub use crate::broker::{Broker, BrokerBuilder, ShutdownError, StartError};

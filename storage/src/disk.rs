@@ -3,6 +3,9 @@
 //! Small on purpose, so that a test can stand in for a disk that loses, tears and refuses writes.
 //! Implementations: [`OsDisk`] for real files, [`MemoryDisk`] for ephemeral brokers and tests.
 
+#[cfg(test)]
+pub(crate) mod faulty;
+
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;

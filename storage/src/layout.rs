@@ -19,6 +19,37 @@ pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Suffix of a partition's directory that is being removed.
 pub(crate) const DELETED_SUFFIX: &str = "-delete";
 
+/// Who the data directory is.
+pub(crate) const META: &str = "meta";
+/// Held while a process uses the data directory.
+pub(crate) const LOCK: &str = ".lock";
+/// Where recovery of the data directory starts.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+/// There while the data directory is closed and all of it on disk.
+pub(crate) const CLEAN_SHUTDOWN: &str = "clean-shutdown";
+/// Directory of the journal. No partition's directory has this name: it has no number.
+pub(crate) const JOURNAL_DIR: &str = "journal";
+
+const JOURNAL_SUFFIX: &str = ".journal";
+
+/// Name of a journal file.
+pub(crate) fn journal_file(slot: u32) -> String {
+    format!("{slot:08}{JOURNAL_SUFFIX}")
+}
+
+/// The number of a journal file.
+pub(crate) fn parse_journal_file(name: &str) -> Option<u32> {
+    let slot = name.strip_suffix(JOURNAL_SUFFIX)?.parse().ok()?;
+    (journal_file(slot) == name).then_some(slot)
+}
+
+/// Whether a data directory whose first start was interrupted may have this entry, or a new file
+/// system has it from the beginning.
+pub(crate) fn is_initial(name: &str) -> bool {
+    let name = name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(name);
+    [META, LOCK, CHECKPOINT, JOURNAL_DIR, "lost+found"].contains(&name)
+}
+
 /// A file of a partition's directory, as its name tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFile {

@@ -12,6 +12,7 @@ mod replay;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod timestamp;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -23,6 +24,7 @@ use ottla_protocol::record::{BatchHeader, HEADER_LEN};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
+pub(crate) use self::open::load_log_start;
 pub use self::tail::Tail;
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};

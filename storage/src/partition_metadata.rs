@@ -85,7 +85,7 @@ impl PartitionMetadata {
 }
 
 /// A topic id as Kafka prints it: 22 characters.
-fn format_topic_id(id: Uuid) -> String {
+pub(crate) fn format_topic_id(id: Uuid) -> String {
     let bits = id.as_u128();
     (0..22_u32)
         .map(|place| {

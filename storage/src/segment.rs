@@ -214,20 +214,47 @@ impl Segment {
         if let Some(found) = self.try_locate(from, limit)? {
             return Ok(found);
         }
-        let mut index = self.index.write();
-        tracing::warn!(
-            dir = %self.home.dir.display(),
-            base_offset = self.base_offset,
-            "offset index is wrong and is rebuilt"
-        );
-        *index = Some(self.scan(SegmentIndex::default(), &Check::HEADERS)?.index);
-        drop(index);
+        self.rebuild_index()?;
         self.try_locate(from, limit)?.ok_or_else(|| {
             self.corrupt(ScanError::invalid(
                 0,
                 "the index does not match the batches",
             ))
         })
+    }
+
+    /// Makes the index anew from the batches.
+    fn rebuild_index(&self) -> io::Result<()> {
+        tracing::warn!(
+            dir = %self.home.dir.display(),
+            base_offset = self.base_offset,
+            "index is wrong and is rebuilt"
+        );
+        let mut index = self.index.write();
+        *index = Some(self.scan(SegmentIndex::default(), &Check::HEADERS)?.index);
+        Ok(())
+    }
+
+    /// The offset of the batch of the time entry that `choose` takes, which is checked; the base
+    /// offset when it takes none.
+    pub(crate) fn offset_of_time_entry(
+        &self,
+        choose: impl Fn(&SegmentIndex) -> Option<TimeEntry>,
+    ) -> Result<i64, ReadError> {
+        for _ in 0..2 {
+            let Some(entry) = self.with_index(&choose)? else {
+                break;
+            };
+            let offset = self.base_offset + i64::from(entry.relative_offset);
+            if let Some(batch) = self.locate(offset, self.size())?
+                && batch.header.last_offset() == offset
+                && batch.header.max_timestamp == entry.timestamp
+            {
+                return Ok(offset);
+            }
+            self.rebuild_index()?;
+        }
+        Ok(self.base_offset)
     }
 
     /// `None` when the index is wrong.

@@ -18,6 +18,10 @@ pub(crate) struct Kind(pub u16);
 impl Kind {
     /// Producer state of a partition.
     pub(crate) const PRODUCER_SNAPSHOT: Self = Self(1);
+    /// Identity of a data directory.
+    pub(crate) const META: Self = Self(2);
+    /// Recovery points of a data directory.
+    pub(crate) const CHECKPOINT: Self = Self(3);
 }
 
 /// Why bytes were not taken for state.

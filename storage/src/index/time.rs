@@ -41,6 +41,17 @@ impl TimeIndex {
             .copied()
     }
 
+    /// The last entry with an offset below `relative_offset`.
+    pub(crate) fn lookup_below(&self, relative_offset: i64) -> Option<TimeEntry> {
+        let above = self
+            .entries
+            .partition_point(|entry| i64::from(entry.relative_offset) < relative_offset);
+        above
+            .checked_sub(1)
+            .and_then(|at| self.entries.get(at))
+            .copied()
+    }
+
     /// The newest entry.
     pub(crate) fn last(&self) -> Option<TimeEntry> {
         self.entries.last().copied()
@@ -113,6 +124,14 @@ mod tests {
         assert_eq!(index.lookup_before(1_000), None);
         assert_eq!(index.lookup_before(1_001).unwrap().relative_offset, 10);
         assert_eq!(index.lookup_before(i64::MAX).unwrap().relative_offset, 20);
+    }
+
+    #[test]
+    fn lookup_finds_the_last_entry_below_an_offset() {
+        let index = index(&[(1_000, 10), (2_000, 20)]);
+        assert_eq!(index.lookup_below(10), None);
+        assert_eq!(index.lookup_below(20).unwrap().timestamp, 1_000);
+        assert_eq!(index.lookup_below(i64::MAX).unwrap().timestamp, 2_000);
     }
 
     #[test]

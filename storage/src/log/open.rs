@@ -335,9 +335,9 @@ fn settle(
         doomed.remove_files()?;
     }
     if let Some(active) = segments.last() {
-        let cut = active.size().saturating_sub(scanned.end);
-        if cut > 0 {
-            tracing::warn!(dir = %home.dir.display(), offset = found_end, cut, "tail cut");
+        let torn = active.size().saturating_sub(scanned.end);
+        if torn > 0 {
+            tracing::warn!(dir = %home.dir.display(), offset = found_end, torn, "tail cut");
             active.file()?.truncate(scanned.end)?;
         }
         active.adopt(scanned);

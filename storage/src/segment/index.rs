@@ -90,6 +90,11 @@ impl SegmentIndex {
         self.time.lookup_before(timestamp)
     }
 
+    /// The last time entry of a batch that ends below `relative_offset`.
+    pub(crate) fn time_below(&self, relative_offset: i64) -> Option<TimeEntry> {
+        self.time.lookup_below(relative_offset)
+    }
+
     /// Adds the next batch of a segment that starts at `base_offset`.
     pub(crate) fn add(&mut self, base_offset: i64, batch: Batch, interval: u32) {
         let Some(relative_offset) = relative(base_offset, batch.header.last_offset()) else {

@@ -1,0 +1,374 @@
+//! Starting, stopping and owning a broker.
+//!
+//! Shell. Nothing global is touched: no signal handler, no standard stream, no environment.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use ottla_storage::config::{Durability, LogConfig};
+use ottla_storage::disk::{Disk, MemoryDisk, OsDisk};
+use ottla_storage::log::LogIdentity;
+use ottla_storage::store::{JournalOptions, OpenError, Store, StoreOptions};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::catalog::{Catalog, CatalogCommand, CatalogLimits};
+use crate::config::{BrokerConfig, Endpoint};
+use crate::core::{Core, ProducerIds};
+use crate::env::Env;
+use crate::housekeeping;
+use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
+use crate::machine::{Driver, LoadError, Machine};
+use crate::partition::Partition;
+use crate::server::Server;
+use crate::topics::Topics;
+
+/// Where the catalog is logged. The id is fixed: it exists before any topic can be looked up.
+const CATALOG_LOG: (&str, Uuid) = ("__cluster_metadata", Uuid::from_u128(1));
+
+/// Where groups and their offsets are logged.
+const GROUPS_LOG: (&str, Uuid) = ("__ottla_groups", Uuid::from_u128(2));
+
+/// An internal log is cut segment by segment, so they are small.
+const INTERNAL_SEGMENT_BYTES: u32 = 64 << 20;
+
+/// Why a broker did not start. Displays as one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Storage(#[from] OpenError),
+    /// The listening address cannot be bound.
+    #[error("cannot listen on {address}: {error}; choose another address with --listen")]
+    Listen {
+        /// The address asked for.
+        address: String,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// The runtime ended while the broker was starting.
+    #[error("the start was interrupted: {0}")]
+    Interrupted(String),
+    /// An internal log holds what this program does not understand.
+    #[error("the internal log {log} is damaged: {reason}; restore the data directory from a copy")]
+    InternalLog {
+        /// Its name.
+        log: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// How a broker is started. Made by [`Broker::builder`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct BrokerBuilder {
+    config: BrokerConfig,
+    data_dir: Option<PathBuf>,
+    listen: Option<String>,
+    advertise: Option<Endpoint>,
+    seed: Option<u64>,
+}
+
+impl BrokerBuilder {
+    /// Settings other than the defaults.
+    pub fn config(mut self, config: BrokerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Keeps the log in memory; it is gone with the broker. This is the default.
+    pub fn ephemeral(mut self) -> Self {
+        self.data_dir = None;
+        self
+    }
+
+    /// Keeps the log in this directory, which is created if needed.
+    pub fn data_dir(mut self, path: impl AsRef<Path>) -> Self {
+        self.data_dir = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Listens on this TCP address, such as `127.0.0.1:9092`; port 0 picks a free one.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = Some(address.into());
+        self
+    }
+
+    /// What clients are told to connect to; otherwise the address that is listened on, or, when
+    /// that is every address of the machine, the one that the client came by.
+    pub fn advertise(mut self, endpoint: Endpoint) -> Self {
+        self.advertise = Some(endpoint);
+        self
+    }
+
+    /// Takes ids and wall-clock time from a seed and tokio's clock: the same seed, the same run.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the broker on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] when the data directory or the address cannot be used.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves a data directory that the next start recovers.
+    pub async fn start(self) -> Result<Broker, StartError> {
+        let env = self.seed.map_or_else(Env::system, Env::seeded);
+        let config = Arc::new(self.config);
+        let listener = match &self.listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let ephemeral = self.data_dir.is_none();
+        let store = Arc::new(open_store(self.data_dir, &env).await?);
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let core = Arc::new(assemble(&store, &config, &env, ephemeral)?);
+        tasks.spawn(Arc::clone(&core.catalog).run(stop.clone()));
+        tasks.spawn(Arc::clone(&core.groups).run(stop.clone()));
+        tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
+        let local_addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        if let Some(endpoint) = self.advertise.or_else(|| local_addr.and_then(endpoint_of)) {
+            // A fresh cell takes its first value.
+            let _ = core.advertised.set(endpoint);
+        }
+        if let Some(listener) = listener {
+            let server = Server {
+                core: Arc::clone(&core),
+                listener,
+                tasks: tasks.clone(),
+                stop: stop.clone(),
+            };
+            tasks.spawn(server.run());
+        }
+        Ok(Broker { core, store, local_addr, tasks, _stop: stop.drop_guard() })
+    }
+}
+
+async fn bind(address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen { address: address.to_owned(), error })
+}
+
+/// What is listened on, unless that is every address of the machine.
+fn endpoint_of(address: SocketAddr) -> Option<Endpoint> {
+    let ip = address.ip();
+    (!ip.is_unspecified()).then(|| Endpoint { host: ip.to_string(), port: address.port() })
+}
+
+async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, StartError> {
+    let options = StoreOptions {
+        // Until the catalog, which is a log itself, can tell.
+        config: Arc::new(|_| internal_config()),
+        cluster_id: env.uuid(),
+        directory_id: env.uuid(),
+        journal: JournalOptions::default(),
+        threads: true,
+        repair: false,
+    };
+    match data_dir {
+        None => {
+            let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+            Ok(Store::open(disk, Path::new("/"), options)?)
+        }
+        Some(dir) => {
+            let open = move || {
+                let disk: Arc<dyn Disk> = Arc::new(OsDisk::new());
+                Store::open(disk, &dir, options)
+            };
+            // Only a panic in there, or the end of the runtime, could make the task fail.
+            let opened = tokio::task::spawn_blocking(open).await;
+            Ok(opened.map_err(|error| StartError::Interrupted(error.to_string()))??)
+        }
+    }
+}
+
+/// Loads the internal logs and opens every topic.
+fn assemble(
+    store: &Arc<Store>,
+    config: &Arc<BrokerConfig>,
+    env: &Env,
+    ephemeral: bool,
+) -> Result<Core, StartError> {
+    let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(config)));
+    let limits = CatalogLimits::default();
+    let commands = Arc::clone(&topics);
+    let catalog = load(store, env, CATALOG_LOG, move || Catalog::new(limits), move |command| {
+        match command {
+            CatalogCommand::Ensure(topic) => commands.ensure(&topic),
+            CatalogCommand::Remove(topic) => commands.remove(&topic),
+        }
+    })?;
+    reconcile(store, &topics, &catalog);
+    let group_config = group_config(config);
+    let ids = env.clone();
+    let new_groups = move || {
+        let ids = ids.clone();
+        GroupCoordinator::new(group_config.clone(), move || ids.uuid())
+    };
+    let groups = load(store, env, GROUPS_LOG, new_groups, report)?;
+    Ok(Core {
+        config: Arc::clone(config),
+        env: env.clone(),
+        store: Arc::clone(store),
+        ephemeral,
+        topics,
+        catalog,
+        groups,
+        producer_ids: ProducerIds::default(),
+        draining: CancellationToken::new(),
+        advertised: OnceLock::new(),
+    })
+}
+
+fn internal_config() -> LogConfig {
+    LogConfig {
+        segment_bytes: INTERNAL_SEGMENT_BYTES,
+        durability: Durability::Journal,
+        ..LogConfig::default()
+    }
+}
+
+fn group_config(config: &BrokerConfig) -> GroupConfig {
+    GroupConfig {
+        min_session_timeout: config.group_min_session_timeout,
+        max_session_timeout: config.group_max_session_timeout,
+        initial_rebalance_delay: config.group_initial_rebalance_delay,
+        max_size: config.group_max_size,
+        offset_metadata_max_bytes: config.offset_metadata_max_bytes,
+        offsets_retention: config.offsets_retention,
+        offsets_retention_check_interval: config.offsets_retention_check_interval,
+        ..GroupConfig::default()
+    }
+}
+
+fn load<M: Machine>(
+    store: &Store,
+    env: &Env,
+    (name, id): (&'static str, Uuid),
+    new: impl Fn() -> M + Send + Sync + 'static,
+    execute: impl Fn(M::Command) + Send + Sync + 'static,
+) -> Result<Arc<Driver<M>>, StartError> {
+    let damaged = |reason: String| StartError::InternalLog { log: name, reason };
+    let identity = LogIdentity { topic: name.to_owned(), topic_id: id, partition: 0 };
+    let log = match store.log(name, 0) {
+        Some(log) => log,
+        None => store
+            .create_log(identity, internal_config())
+            .map_err(|error| damaged(error.to_string()))?,
+    };
+    Driver::load(Partition::new(log), env.clone(), new, execute)
+        .map_err(|error: LoadError| damaged(error.to_string()))
+}
+
+/// Tells the operator what became of a group.
+fn report(command: GroupCommand) {
+    match command {
+        GroupCommand::Rebalancing { group_id, generation_id, reason } => {
+            tracing::info!(group = &*group_id, generation_id, ?reason, "group rebalances");
+        }
+        GroupCommand::GenerationStarted { group_id, generation_id, members } => {
+            tracing::info!(group = &*group_id, generation_id, members, "generation started");
+        }
+        GroupCommand::MemberExpired { group_id, member_id } => {
+            tracing::warn!(group = &*group_id, member = &*member_id, "member expired");
+        }
+        GroupCommand::MemberFenced { group_id, member_id } => {
+            tracing::warn!(group = &*group_id, member = &*member_id, "member fenced");
+        }
+    }
+}
+
+/// Brings the directories in line with the catalog: a crash may have come between a change of the
+/// catalog and its execution.
+fn reconcile(store: &Store, topics: &Topics, catalog: &Driver<Catalog>) {
+    let (entries, deleted) = catalog.inspect(|catalog| {
+        (catalog.topics().cloned().collect::<Vec<_>>(), catalog.deleted().clone())
+    });
+    for entry in &entries {
+        topics.ensure(entry);
+    }
+    for log in store.logs() {
+        let identity = log.identity();
+        if deleted.contains(&identity.topic_id) {
+            if let Err(error) = store.delete_log(&identity.topic, identity.partition) {
+                tracing::error!(topic = identity.topic, %error, "cannot delete partition");
+            }
+        } else if topics.by_id(identity.topic_id).is_none()
+            && identity.topic_id != CATALOG_LOG.1
+            && identity.topic_id != GROUPS_LOG.1
+        {
+            tracing::warn!(
+                topic = identity.topic,
+                partition = identity.partition,
+                "the directory of a topic that is not in the catalog is left alone"
+            );
+        }
+    }
+}
+
+/// A running broker. Dropping it stops everything at once, as a kill would: nothing acknowledged
+/// is lost. [`Broker::shutdown`] stops it in good order.
+pub struct Broker {
+    core: Arc<Core>,
+    store: Arc<Store>,
+    local_addr: Option<SocketAddr>,
+    tasks: TaskTracker,
+    _stop: DropGuard,
+}
+
+impl Broker {
+    /// Settings for a new broker.
+    pub fn builder() -> BrokerBuilder {
+        BrokerBuilder {
+            config: BrokerConfig::default(),
+            data_dir: None,
+            listen: None,
+            advertise: None,
+            seed: None,
+        }
+    }
+
+    /// The address that is listened on, with the port that was picked.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addr
+    }
+
+    /// What all clients are told to connect to, if it is one thing.
+    #[must_use]
+    pub fn advertised(&self) -> Option<&Endpoint> {
+        self.core.advertised.get()
+    }
+
+    /// Stops in good order: takes no more requests, answers those it has, syncs everything and
+    /// marks the data directory as cleanly closed.
+    ///
+    /// # Errors
+    /// [`ShutdownError`] when something could not be synced; the next start recovers.
+    ///
+    /// # Cancel safety
+    /// Dropping it is the same as dropping the broker.
+    pub async fn shutdown(self) -> Result<(), ShutdownError> {
+        self.core.draining.cancel();
+        self.tasks.close();
+        drop(self._stop);
+        self.tasks.wait().await;
+        let store = self.store;
+        let close = move || store.close().map_err(|error| ShutdownError(error.to_string()));
+        self.core.blocking(close).await.unwrap_or_else(|error| Err(ShutdownError(error.to_string())))
+    }
+}
+
+/// Not everything could be synced when the broker stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("the data directory could not be closed cleanly and will be recovered at the next start: {0}")]
+pub struct ShutdownError(String);

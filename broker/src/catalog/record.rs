@@ -1,0 +1,64 @@
+//! The catalog's records, as they are stored.
+
+use bincode::{Decode, Encode};
+use uuid::Uuid;
+
+use super::TopicEntry;
+use crate::record_codec::{self, EncodedRecord, RecordError};
+
+/// A change of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum CatalogRecord {
+    /// The topic is as this says.
+    TopicSet {
+        name: String,
+        id: [u8; 16],
+        partitions: i32,
+        overrides: Vec<(String, String)>,
+    },
+    /// The topic with this id is gone.
+    TopicDeleted { id: [u8; 16] },
+    /// Producer ids below `next` may have been handed out.
+    ProducerIdsReserved { next: i64 },
+}
+
+impl CatalogRecord {
+    pub(super) fn topic_set(topic: &TopicEntry) -> Self {
+        Self::TopicSet {
+            name: topic.name.clone(),
+            id: topic.id.into_bytes(),
+            partitions: topic.partitions,
+            overrides: topic.overrides.clone().into_iter().collect(),
+        }
+    }
+
+    pub(super) fn into_topic(self) -> Option<TopicEntry> {
+        match self {
+            Self::TopicSet { name, id, partitions, overrides } => Some(TopicEntry {
+                name,
+                id: Uuid::from_bytes(id),
+                partitions,
+                overrides: overrides.into_iter().collect(),
+            }),
+            Self::TopicDeleted { .. } | Self::ProducerIdsReserved { .. } => None,
+        }
+    }
+
+    /// Key and value for the log. The key says what the record is about.
+    pub(super) fn encode(&self) -> Result<EncodedRecord, RecordError> {
+        let about = match self {
+            Self::TopicSet { id, .. } | Self::TopicDeleted { id } => Some(*id),
+            Self::ProducerIdsReserved { .. } => None,
+        };
+        Ok(EncodedRecord {
+            key: record_codec::encode(&about)?,
+            value: Some(record_codec::encode(self)?),
+        })
+    }
+
+    /// Reads back what [`CatalogRecord::encode`] wrote.
+    pub(super) fn decode(_key: &[u8], value: Option<&[u8]>) -> Result<Self, RecordError> {
+        record_codec::decode(value.unwrap_or_default())
+    }
+}
+

@@ -1,0 +1,30 @@
+//! Pure. The one table of settings, under Kafka's names, and the typed configurations made from it.
+//!
+//! Nothing here reads a file, an argument or the environment: whoever starts a broker does that and
+//! hands over a [`ConfigMap`]. A setting that would have no effect is refused, except those of
+//! Kafka's settings that have no meaning on one node ([`foreign`]).
+
+mod broker;
+mod broker_settings;
+mod describe;
+mod endpoint;
+mod error;
+mod foreign;
+mod map;
+mod setting;
+mod table;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod topic_settings;
+mod values;
+
+pub use broker::{BrokerConfig, ConfigWarning};
+pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, describe_broker, describe_topic};
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{ConfigError, Problem};
+pub use foreign::{Foreign, Verdict, foreign};
+pub use map::{ConfigMap, Origin};
+pub use setting::{Allowed, ConfigType, Scope, Setting, Synonym, Unit, Value};
+pub use table::{broker_setting, broker_settings, topic_setting, topic_settings};
+pub use topic::{CleanupPolicy, EffectiveTopicConfig, TopicConfig, validate_topic_override};

@@ -1,0 +1,178 @@
+//! One TCP connection: frames in, answers out in the order of the requests.
+//!
+//! Shell. Requests are applied as they arrive while earlier ones wait for their commit; how many
+//! may wait, and how many bytes they may hold, is bounded.
+
+mod incoming;
+mod outgoing;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use ottla_protocol::error::RequestError;
+use ottla_protocol::header::RequestHeader;
+use ottla_protocol::{ApiKey, Response, StrBytes, decode_request, encode_response};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::core::Core;
+use crate::handler::api_versions;
+use crate::service::{self, Answer, Context};
+use incoming::{Incoming, InputError};
+use outgoing::write_frame;
+
+/// Requests of one connection that may wait for their answers. Clients send five at the most
+/// unless told otherwise.
+const MAX_PIPELINED: usize = 64;
+
+/// How long a stopping broker waits for the answers that a connection is owed.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error("{0}")]
+    Request(#[from] RequestError),
+    #[error("{0}")]
+    Unanswerable(String),
+    #[error("response cannot be encoded: {0}")]
+    Encode(#[from] ottla_protocol::EncodeError),
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// An answer on its way, with what is needed to write it.
+struct Finished {
+    answer: Answer,
+    api_version: i16,
+    correlation_id: i32,
+    /// Input bytes that the request holds until it is answered.
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+struct Connection {
+    core: Arc<Core>,
+    incoming: Incoming,
+    writer: OwnedWriteHalf,
+    waiting: FuturesOrdered<BoxFuture<'static, Finished>>,
+    local: Option<SocketAddr>,
+    client_host: StrBytes,
+}
+
+/// Serves a connection until either side ends it.
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    input_bytes: Arc<Semaphore>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+    }
+    let local = stream.local_addr().ok();
+    let (reader, writer) = stream.into_split();
+    let connection = Connection {
+        incoming: Incoming::new(reader, input_bytes, &core.config),
+        core,
+        writer,
+        waiting: FuturesOrdered::new(),
+        local,
+        client_host: StrBytes::from(format!("/{}", peer.ip())),
+    };
+    match connection.run().await {
+        Ok(()) => tracing::debug!(%peer, "connection closed"),
+        Err(Ended::Input(InputError::Io(error)) | Ended::Output(error)) => {
+            tracing::debug!(%peer, %error, "connection lost");
+        }
+        Err(reason) => tracing::warn!(%peer, %reason, "connection ended"),
+    }
+}
+
+impl Connection {
+    async fn run(mut self) -> Result<(), Ended> {
+        let draining = self.core.draining.clone();
+        loop {
+            let idle = self.waiting.is_empty();
+            let has_room = self.waiting.len() < MAX_PIPELINED;
+            tokio::select! {
+                biased;
+                Some(finished) = self.waiting.next(), if !idle => {
+                    self.send(finished).await?;
+                }
+                () = draining.cancelled() => return self.drain().await,
+                frame = self.incoming.next(idle), if has_room => {
+                    match frame? {
+                        Some(frame) => self.accept(frame)?,
+                        None => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what is owed and ends.
+    async fn drain(mut self) -> Result<(), Ended> {
+        let all = async {
+            while let Some(finished) = self.waiting.next().await {
+                self.send(finished).await?;
+            }
+            Ok::<(), Ended>(())
+        };
+        tokio::time::timeout(DRAIN_TIMEOUT, all).await.unwrap_or(Ok(()))?;
+        Ok(self.writer.shutdown().await?)
+    }
+
+    /// Applies a request.
+    fn accept(&mut self, frame: incoming::Frame) -> Result<(), Ended> {
+        let incoming::Frame { bytes, held } = frame;
+        let (header, pending) = match decode_request(bytes) {
+            Ok((header, request)) => {
+                let context = self.context(&header);
+                let pending = service::call(&self.core, &context, request);
+                (header, pending)
+            }
+            Err(RequestError::UnsupportedVersion { header })
+                if header.api_key == i16::from(ApiKey::ApiVersions) =>
+            {
+                let answer = Answer::Reply(api_versions::unsupported_version());
+                // The answer goes out in the only version that every client can read.
+                let header = RequestHeader { api_version: 0, ..header };
+                (header, Box::pin(std::future::ready(answer)) as service::Pending)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let RequestHeader { api_version, correlation_id, .. } = header;
+        self.waiting.push_back(Box::pin(async move {
+            Finished { answer: pending.await, api_version, correlation_id, _held: held }
+        }));
+        Ok(())
+    }
+
+    fn context(&self, header: &RequestHeader) -> Context {
+        Context {
+            api_version: header.api_version,
+            client_id: header.client_id.clone().unwrap_or_default(),
+            local: self.local,
+            client_host: self.client_host.clone(),
+        }
+    }
+
+    async fn send(&mut self, finished: Finished) -> Result<(), Ended> {
+        let response: Response = match finished.answer {
+            Answer::Reply(response) => response,
+            Answer::Nothing => return Ok(()),
+            Answer::Close(reason) => return Err(Ended::Unanswerable(reason)),
+        };
+        let frame = encode_response(&response, finished.api_version, finished.correlation_id)?;
+        write_frame(&mut self.writer, frame).await?;
+        Ok(())
+    }
+}

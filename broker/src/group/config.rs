@@ -1,0 +1,68 @@
+//! Limits and delays of the group coordinator, under Kafka's names where Kafka has one.
+
+use std::time::Duration;
+
+/// What a [`GroupCoordinator`](super::GroupCoordinator) may be told to do differently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupConfig {
+    /// `group.min.session.timeout.ms`: a shorter session is refused. 6 s.
+    pub(crate) min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`: a longer session is refused. 30 min.
+    pub(crate) max_session_timeout: Duration,
+    /// `group.initial.rebalance.delay.ms`: how long the first rebalance of an empty group waits for
+    /// more members. While new members keep arriving it is extended by the same step, up to the
+    /// largest rebalance timeout. Zero (the default; Kafka: 3 s) completes the first member's join
+    /// at once and lets the others cause a rebalance each, which is quicker for a handful of members.
+    pub(crate) initial_rebalance_delay: Duration,
+    /// How long the parked JoinGroup of a new member counts as a sign of life. 5 min, as in Kafka.
+    pub(crate) new_member_join_timeout: Duration,
+    /// `group.max.size`: members of one group, and separately ids handed out but not joined yet.
+    /// 1,000 (Kafka: no limit).
+    pub(crate) max_size: usize,
+    /// Groups of this broker, those that only store offsets included. 100,000.
+    pub(crate) max_groups: usize,
+    /// Committed offsets of one group. 1,000,000.
+    pub(crate) max_offsets_per_group: usize,
+    /// Bytes of all protocols one member may offer. 1 MiB.
+    pub(crate) max_member_metadata: usize,
+    /// Bytes of protocols and assignments of one group, which is what one record holds. 32 MiB.
+    pub(crate) max_group_metadata: usize,
+    /// `offset.metadata.max.bytes`: metadata of one committed offset. 4,096.
+    pub(crate) offset_metadata_max_bytes: usize,
+    /// `offsets.retention.minutes`: how long offsets outlive their use. 7 d.
+    pub(crate) offsets_retention: Duration,
+    /// `offsets.retention.check.interval.ms`: 10 min.
+    pub(crate) offsets_retention_check_interval: Duration,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        Self {
+            min_session_timeout: Duration::from_secs(6),
+            max_session_timeout: Duration::from_secs(30 * 60),
+            initial_rebalance_delay: Duration::ZERO,
+            new_member_join_timeout: Duration::from_secs(5 * 60),
+            max_size: 1_000,
+            max_groups: 100_000,
+            max_offsets_per_group: 1_000_000,
+            max_member_metadata: 1 << 20,
+            max_group_metadata: 32 << 20,
+            offset_metadata_max_bytes: 4_096,
+            offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
+            offsets_retention_check_interval: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+/// Longest group, member and instance id in bytes.
+pub(super) const MAX_ID: usize = 1_024;
+/// Longest client id that is kept and put in front of a member id, in bytes.
+pub(super) const MAX_CLIENT_ID: usize = 255;
+/// Protocols one member may offer.
+pub(super) const MAX_PROTOCOLS: usize = 64;
+/// Tombstones one expiry round may write; what is left waits for [`EXPIRY_PAUSE`].
+pub(super) const MAX_EXPIRED: usize = 10_000;
+/// Pause between two expiry rounds when one was not enough.
+pub(super) const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
+/// Shortest wait after a rebalance that nobody joined; without it a rebalance timeout of zero would spin.
+pub(super) const MIN_REBALANCE_RETRY: Duration = Duration::from_secs(1);

@@ -1,0 +1,187 @@
+//! What the groups write down: the hard state, one key per fact, fit for a compacted log.
+//!
+//! Pure. A tombstone is a key without a value.
+
+use std::sync::Arc;
+
+use bincode::de::{BorrowDecoder, Decoder};
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{BorrowDecode, Decode, Encode};
+use bytes::Bytes;
+
+use crate::record_codec;
+pub(crate) use crate::record_codec::{EncodedRecord, RecordError};
+
+/// One change of hard state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GroupRecord {
+    /// A generation of a group, with its members and their assignments.
+    GroupMetadata(GroupMetadata),
+    /// The group is gone; its offsets are deleted one by one.
+    GroupDeleted {
+        /// The group.
+        group_id: Arc<str>,
+    },
+    /// An offset.
+    OffsetCommitted(OffsetKey, CommittedOffset),
+    /// An offset is gone.
+    OffsetDeleted(OffsetKey),
+}
+
+/// A group as of a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupMetadata {
+    /// The group.
+    pub(crate) group_id: Arc<str>,
+    /// Generation and members.
+    pub(crate) value: GroupValue,
+}
+
+/// What is known of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct GroupValue {
+    /// Generation.
+    pub(crate) generation_id: i32,
+    /// `consumer` and the like.
+    pub(crate) protocol_type: Option<Arc<str>>,
+    /// Protocol chosen, while there are members.
+    pub(crate) protocol_name: Option<Arc<str>>,
+    /// Member id of the leader, while there are members.
+    pub(crate) leader: Option<Arc<str>>,
+    /// When the group came into its state, milliseconds since the Unix epoch.
+    pub(crate) current_state_timestamp_ms: i64,
+    /// Members by member id.
+    pub(crate) members: Vec<MemberValue>,
+}
+
+/// What is known of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct MemberValue {
+    /// Member id.
+    pub(crate) member_id: Arc<str>,
+    /// Given by static members.
+    pub(crate) group_instance_id: Option<Arc<str>>,
+    /// Client id.
+    pub(crate) client_id: Arc<str>,
+    /// Address.
+    pub(crate) client_host: Arc<str>,
+    /// Session timeout in milliseconds.
+    pub(crate) session_timeout_ms: u32,
+    /// Rebalance timeout in milliseconds.
+    pub(crate) rebalance_timeout_ms: u32,
+    /// All protocols offered, with their metadata, in order of preference.
+    pub(crate) protocols: Vec<(Arc<str>, Blob)>,
+    /// What the leader assigned.
+    pub(crate) assignment: Blob,
+}
+
+/// Which offset.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub(crate) struct OffsetKey {
+    /// The group.
+    pub(crate) group_id: Arc<str>,
+    /// Topic name.
+    pub(crate) topic: Arc<str>,
+    /// Partition.
+    pub(crate) partition: i32,
+}
+
+/// A committed offset.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct CommittedOffset {
+    /// Topic id, if it was known.
+    pub(crate) topic_id: Option<[u8; 16]>,
+    /// The next offset to read.
+    pub(crate) committed_offset: i64,
+    /// Leader epoch of the last record read, −1 if unknown.
+    pub(crate) leader_epoch: i32,
+    /// The client's note.
+    pub(crate) metadata: Arc<str>,
+    /// When it was committed, milliseconds since the Unix epoch.
+    pub(crate) commit_timestamp_ms: i64,
+    /// When it expires, if the client said so (OffsetCommit 2–4).
+    pub(crate) expire_timestamp_ms: Option<i64>,
+}
+
+/// Shared bytes, stored as a byte string.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Blob(pub Bytes);
+
+impl Encode for Blob {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.0.as_ref().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Blob {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Vec::<u8>::decode(decoder).map(|bytes| Self(Bytes::from(bytes)))
+    }
+}
+
+impl<'de, C> BorrowDecode<'de, C> for Blob {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, DecodeError> {
+        Self::decode(decoder)
+    }
+}
+
+#[derive(Encode, Decode)]
+enum Key {
+    Group(Arc<str>),
+    Offset(OffsetKey),
+}
+
+impl GroupRecord {
+    /// The group the record belongs to.
+    #[must_use]
+    pub(crate) fn group_id(&self) -> &Arc<str> {
+        match self {
+            Self::GroupMetadata(metadata) => &metadata.group_id,
+            Self::GroupDeleted { group_id } => group_id,
+            Self::OffsetCommitted(key, _) | Self::OffsetDeleted(key) => &key.group_id,
+        }
+    }
+
+    /// Key and value for the log.
+    ///
+    /// # Errors
+    /// When the record is larger than a record may be, which the coordinator's limits rule out.
+    pub(crate) fn encode(&self) -> Result<EncodedRecord, RecordError> {
+        let key = match self {
+            Self::GroupMetadata(_) | Self::GroupDeleted { .. } => {
+                Key::Group(self.group_id().clone())
+            }
+            Self::OffsetCommitted(key, _) | Self::OffsetDeleted(key) => Key::Offset(key.clone()),
+        };
+        let value = match self {
+            Self::GroupMetadata(metadata) => Some(record_codec::encode(&metadata.value)?),
+            Self::OffsetCommitted(_, offset) => Some(record_codec::encode(offset)?),
+            Self::GroupDeleted { .. } | Self::OffsetDeleted(_) => None,
+        };
+        Ok(EncodedRecord {
+            key: record_codec::encode(&key)?,
+            value,
+        })
+    }
+
+    /// Reads back what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// When key or value are damaged or of an unknown version.
+    pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self, RecordError> {
+        Ok(match (record_codec::decode(key)?, value) {
+            (Key::Group(group_id), Some(value)) => Self::GroupMetadata(GroupMetadata {
+                group_id,
+                value: record_codec::decode(value)?,
+            }),
+            (Key::Group(group_id), None) => Self::GroupDeleted { group_id },
+            (Key::Offset(key), Some(value)) => {
+                Self::OffsetCommitted(key, record_codec::decode(value)?)
+            }
+            (Key::Offset(key), None) => Self::OffsetDeleted(key),
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! One module an API: requests into events and reads, outcomes into responses. No rules.
+//!
+//! A handler applies its request before it returns; only the waiting is in the future. So the
+//! requests of one connection take effect in their order while earlier ones wait.
+
+pub(crate) mod api_versions;
+pub(crate) mod cluster;
+pub(crate) mod configs;
+pub(crate) mod fetch;
+pub(crate) mod groups;
+pub(crate) mod list_offsets;
+pub(crate) mod metadata;
+pub(crate) mod offsets;
+pub(crate) mod produce;
+pub(crate) mod producer_id;
+pub(crate) mod topics;

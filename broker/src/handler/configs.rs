@@ -1,0 +1,103 @@
+//! DescribeConfigs (key 32): settings with their values, sources and meanings.
+
+use std::sync::Arc;
+
+use ottla_protocol::{ErrorCode, StrBytes};
+use ottla_protocol::message::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
+    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym, Response,
+};
+
+use crate::config::{ConfigEntry, describe_broker, describe_topic};
+use crate::core::Core;
+use crate::topic_name;
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+pub(crate) fn describe(core: &Arc<Core>, request: DescribeConfigsRequest) -> Response {
+    let results = request
+        .resources
+        .iter()
+        .map(|resource| match entries(core, resource) {
+            Ok(entries) => DescribeConfigsResult {
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name.clone(),
+                configs: entries
+                    .into_iter()
+                    .filter(|entry| is_wanted(resource, entry.name))
+                    .map(|entry| described(entry, &request))
+                    .collect(),
+                ..Default::default()
+            },
+            Err((error_code, message)) => DescribeConfigsResult {
+                error_code,
+                error_message: Some(StrBytes::from(message)),
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name.clone(),
+                ..Default::default()
+            },
+        })
+        .collect();
+    Response::DescribeConfigs(DescribeConfigsResponse { results, ..Default::default() })
+}
+
+fn entries(
+    core: &Core,
+    resource: &DescribeConfigsResource,
+) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
+    let name = &resource.resource_name;
+    match resource.resource_type {
+        TOPIC => {
+            topic_name::check(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
+            let Some(topic) = core.topics.by_name(name) else {
+                return Err((
+                    ErrorCode::UnknownTopicOrPartition,
+                    "This server does not host this topic-partition.".to_owned(),
+                ));
+            };
+            Ok(describe_topic(&topic.overrides, &core.config))
+        }
+        // The empty name stands for the cluster-wide defaults, of which there are none.
+        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER if name.parse() == Ok(core.config.node_id) => {
+            Ok(describe_broker(&core.config))
+        }
+        BROKER => Err((
+            ErrorCode::InvalidRequest,
+            format!(
+                "Unexpected broker id, expected {} or empty string, but received {name}",
+                core.config.node_id
+            ),
+        )),
+        other => Err((
+            ErrorCode::InvalidRequest,
+            format!("Resource type {other} has no settings here; topics (2) and brokers (4) have."),
+        )),
+    }
+}
+
+fn is_wanted(resource: &DescribeConfigsResource, name: &str) -> bool {
+    resource.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|key| *key == name))
+}
+
+fn described(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
+    let synonyms = if request.include_synonyms { entry.synonyms } else { Vec::new() };
+    DescribeConfigsResourceResult {
+        name: StrBytes::from_static(entry.name),
+        value: entry.value.map(StrBytes::from),
+        read_only: entry.read_only,
+        config_source: entry.source.code(),
+        is_sensitive: entry.is_sensitive,
+        synonyms: synonyms
+            .into_iter()
+            .map(|synonym| DescribeConfigsSynonym {
+                name: StrBytes::from_static(synonym.name),
+                value: synonym.value.map(StrBytes::from),
+                source: synonym.source.code(),
+            })
+            .collect(),
+        config_type: entry.config_type.code(),
+        documentation: request.include_documentation.then(|| StrBytes::from_static(entry.documentation)),
+    }
+}

@@ -1,0 +1,347 @@
+//! Committed offsets: OffsetCommit (8), OffsetFetch (9), OffsetDelete (47).
+
+use std::sync::Arc;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::message::{
+    OffsetCommitRequest, OffsetCommitRequestTopic, OffsetCommitResponse,
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic, OffsetDeleteRequest,
+    OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+    OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup,
+    OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics, Response,
+};
+use uuid::Uuid;
+
+use super::groups::{MISMATCH, arc, ask, code, text};
+use crate::core::Core;
+use crate::group::{self, Event, Reply};
+use crate::service::Context;
+use crate::topics::Topics;
+
+/// The first OffsetFetch version that asks for several groups.
+const FIRST_BATCHED_FETCH: i16 = 8;
+
+/// The first OffsetFetch and OffsetCommit version that names topics by id.
+const FIRST_TOPIC_ID: i16 = 10;
+
+/// Resolves what a request calls a topic into its name.
+fn topic_name(topics: &Topics, name: &str, id: Uuid) -> Option<Arc<str>> {
+    if id.is_nil() {
+        return Some(Arc::from(name));
+    }
+    topics.by_id(id).map(|topic| Arc::from(&*topic.name))
+}
+
+fn id_of(id: Uuid) -> Option<Uuid> {
+    (!id.is_nil()).then_some(id)
+}
+
+pub(crate) fn commit(
+    core: &Arc<Core>,
+    context: &Context,
+    request: OffsetCommitRequest,
+) -> impl Future<Output = Response> + Send + use<> {
+    let (known, mut refused) = known_topics(core, &request.topics);
+    let event = group::CommitOffsetsRequest {
+        api_version: context.api_version,
+        group_id: arc(&request.group_id),
+        generation_id: request.generation_id_or_member_epoch,
+        member_id: arc(&request.member_id),
+        group_instance_id: request.group_instance_id.as_ref().map(arc),
+        retention_time_ms: request.retention_time_ms,
+        topics: known,
+    };
+    let reply = ask(core, |token| Event::CommitOffsets(token, event));
+    async move {
+        let mut topics = match reply.await {
+            Ok(Reply::CommitOffsets(topics)) => topics.iter().map(committed).collect(),
+            Ok(_) => failed_commit(&request.topics, MISMATCH),
+            Err(error_code) => failed_commit(&request.topics, error_code),
+        };
+        topics.append(&mut refused);
+        Response::OffsetCommit(OffsetCommitResponse { topics, ..Default::default() })
+    }
+}
+
+/// Splits the topics of a commit into those that exist and the answers for those that do not.
+fn known_topics(
+    core: &Core,
+    topics: &[OffsetCommitRequestTopic],
+) -> (Vec<group::CommitTopic>, Vec<OffsetCommitResponseTopic>) {
+    let mut known = Vec::new();
+    let mut refused = Vec::new();
+    for topic in topics {
+        let Ok(found) = core.topics.find(&topic.name, topic.topic_id) else {
+            let error_code = if topic.topic_id.is_nil() {
+                ErrorCode::UnknownTopicOrPartition
+            } else {
+                ErrorCode::UnknownTopicId
+            };
+            refused.extend(failed_commit(std::slice::from_ref(topic), error_code));
+            continue;
+        };
+        let (exists, missing): (Vec<_>, Vec<_>) =
+            topic.partitions.iter().partition(|partition| {
+                usize::try_from(partition.partition_index)
+                    .is_ok_and(|index| index < found.partition_count())
+            });
+        if !missing.is_empty() {
+            refused.push(OffsetCommitResponseTopic {
+                name: topic.name.clone(),
+                topic_id: topic.topic_id,
+                partitions: missing
+                    .iter()
+                    .map(|partition| OffsetCommitResponsePartition {
+                        partition_index: partition.partition_index,
+                        error_code: ErrorCode::UnknownTopicOrPartition,
+                    })
+                    .collect(),
+            });
+        }
+        known.push(group::CommitTopic {
+            name: arc(&found.name),
+            topic_id: id_of(topic.topic_id),
+            partitions: exists
+                .iter()
+                .map(|partition| group::CommitPartition {
+                    partition_index: partition.partition_index,
+                    committed_offset: partition.committed_offset,
+                    committed_leader_epoch: partition.committed_leader_epoch,
+                    committed_metadata: partition.committed_metadata.as_ref().map(arc),
+                })
+                .collect(),
+        });
+    }
+    (known, refused)
+}
+
+fn committed(topic: &group::TopicErrors) -> OffsetCommitResponseTopic {
+    OffsetCommitResponseTopic {
+        name: text(&topic.name),
+        topic_id: topic.topic_id.unwrap_or_default(),
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|(partition_index, error)| OffsetCommitResponsePartition {
+                partition_index: *partition_index,
+                error_code: code(*error),
+            })
+            .collect(),
+    }
+}
+
+fn failed_commit(
+    topics: &[OffsetCommitRequestTopic],
+    error_code: ErrorCode,
+) -> Vec<OffsetCommitResponseTopic> {
+    let failed = |topic: &OffsetCommitRequestTopic| OffsetCommitResponseTopic {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|partition| OffsetCommitResponsePartition {
+                partition_index: partition.partition_index,
+                error_code,
+            })
+            .collect(),
+    };
+    topics.iter().map(failed).collect()
+}
+
+pub(crate) fn fetch(
+    core: &Arc<Core>,
+    context: &Context,
+    request: OffsetFetchRequest,
+) -> impl Future<Output = Response> + Send + use<> {
+    let api_version = context.api_version;
+    let (groups, unknown) = wanted_groups(core, api_version, &request);
+    let ids: Vec<_> = groups.iter().map(|group| Arc::clone(&group.group_id)).collect();
+    let event = group::FetchOffsetsRequest { groups, require_stable: request.require_stable };
+    let reply = ask(core, |token| Event::FetchOffsets(token, event));
+    let core = Arc::clone(core);
+    async move {
+        let failed = |error_code| {
+            let group = |id: &Arc<str>| OffsetFetchResponseGroup {
+                group_id: text(id),
+                error_code,
+                ..Default::default()
+            };
+            ids.iter().map(group).collect::<Vec<_>>()
+        };
+        let mut groups = match reply.await {
+            Ok(Reply::FetchOffsets(groups)) => {
+                groups.iter().map(|group| fetched(&core.topics, api_version, group)).collect()
+            }
+            Ok(_) => failed(MISMATCH),
+            Err(error_code) => failed(error_code),
+        };
+        for (group, mut topics) in groups.iter_mut().zip(unknown) {
+            group.topics.append(&mut topics);
+        }
+        Response::OffsetFetch(if api_version >= FIRST_BATCHED_FETCH {
+            OffsetFetchResponse { groups, ..Default::default() }
+        } else {
+            single_group(groups.pop().unwrap_or_default())
+        })
+    }
+}
+
+type Unknown = Vec<Vec<OffsetFetchResponseTopics>>;
+
+/// What the coordinator is asked for each group, and the answers for topic ids that nobody has.
+fn wanted_groups(
+    core: &Core,
+    api_version: i16,
+    request: &OffsetFetchRequest,
+) -> (Vec<group::FetchOffsetsGroup>, Unknown) {
+    if api_version < FIRST_BATCHED_FETCH {
+        let topics = request.topics.as_ref().map(|topics| {
+            topics
+                .iter()
+                .map(|topic| group::TopicPartitions {
+                    name: arc(&topic.name),
+                    topic_id: None,
+                    partitions: topic.partition_indexes.clone(),
+                })
+                .collect()
+        });
+        let group = group::FetchOffsetsGroup { group_id: arc(&request.group_id), topics };
+        return (vec![group], Vec::new());
+    }
+    let mut unknown = Vec::new();
+    let mut groups = Vec::new();
+    for group in &request.groups {
+        let mut missing = Vec::new();
+        let topics = group.topics.as_ref().map(|topics| {
+            let resolve = |topic: &ottla_protocol::message::OffsetFetchRequestTopics| {
+                let Some(name) = topic_name(&core.topics, &topic.name, topic.topic_id) else {
+                    missing.push(unknown_id(topic.topic_id, &topic.partition_indexes));
+                    return None;
+                };
+                Some(group::TopicPartitions {
+                    name,
+                    topic_id: id_of(topic.topic_id),
+                    partitions: topic.partition_indexes.clone(),
+                })
+            };
+            topics.iter().filter_map(resolve).collect()
+        });
+        groups.push(group::FetchOffsetsGroup { group_id: arc(&group.group_id), topics });
+        unknown.push(missing);
+    }
+    (groups, unknown)
+}
+
+fn unknown_id(topic_id: Uuid, partitions: &[i32]) -> OffsetFetchResponseTopics {
+    let partition = |index: &i32| OffsetFetchResponsePartitions {
+        partition_index: *index,
+        committed_offset: -1,
+        metadata: Some(text("")),
+        error_code: ErrorCode::UnknownTopicId,
+        ..Default::default()
+    };
+    OffsetFetchResponseTopics {
+        topic_id,
+        partitions: partitions.iter().map(partition).collect(),
+        ..Default::default()
+    }
+}
+
+fn fetched(
+    topics: &Topics,
+    api_version: i16,
+    group: &group::FetchedGroup,
+) -> OffsetFetchResponseGroup {
+    let topic = |topic: &group::FetchedTopic| {
+        let id = topic.topic_id.or_else(|| topics.by_name(&topic.name).map(|topic| topic.id));
+        if api_version >= FIRST_TOPIC_ID && id.is_none() {
+            return None;
+        }
+        Some(OffsetFetchResponseTopics {
+            name: text(&topic.name),
+            topic_id: id.unwrap_or_default(),
+            partitions: topic.partitions.iter().map(fetched_partition).collect(),
+        })
+    };
+    OffsetFetchResponseGroup {
+        group_id: text(&group.group_id),
+        topics: group.topics.iter().filter_map(topic).collect(),
+        error_code: code(group.error),
+    }
+}
+
+fn fetched_partition(partition: &group::FetchedPartition) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        partition_index: partition.partition_index,
+        committed_offset: partition.committed_offset,
+        committed_leader_epoch: partition.committed_leader_epoch,
+        metadata: Some(text(&partition.metadata)),
+        error_code: code(partition.error),
+    }
+}
+
+/// The form of versions before 8, which answer for one group.
+fn single_group(group: OffsetFetchResponseGroup) -> OffsetFetchResponse {
+    let partition = |partition: OffsetFetchResponsePartitions| OffsetFetchResponsePartition {
+        partition_index: partition.partition_index,
+        committed_offset: partition.committed_offset,
+        committed_leader_epoch: partition.committed_leader_epoch,
+        metadata: partition.metadata,
+        error_code: partition.error_code,
+    };
+    let topic = |topic: OffsetFetchResponseTopics| OffsetFetchResponseTopic {
+        name: topic.name,
+        partitions: topic.partitions.into_iter().map(partition).collect(),
+    };
+    OffsetFetchResponse {
+        topics: group.topics.into_iter().map(topic).collect(),
+        error_code: group.error_code,
+        ..Default::default()
+    }
+}
+
+pub(crate) fn delete(
+    core: &Arc<Core>,
+    request: OffsetDeleteRequest,
+) -> impl Future<Output = Response> + Send + use<> {
+    let event = group::DeleteOffsetsRequest {
+        group_id: arc(&request.group_id),
+        topics: request
+            .topics
+            .iter()
+            .map(|topic| group::TopicPartitions {
+                name: arc(&topic.name),
+                topic_id: None,
+                partitions: topic.partitions.iter().map(|p| p.partition_index).collect(),
+            })
+            .collect(),
+    };
+    let reply = ask(core, |token| Event::DeleteOffsets(token, event));
+    async move {
+        Response::OffsetDelete(match reply.await {
+            Ok(Reply::DeleteOffsets(reply)) => OffsetDeleteResponse {
+                error_code: code(reply.error),
+                topics: reply.topics.iter().map(deleted).collect(),
+                ..Default::default()
+            },
+            Ok(_) => OffsetDeleteResponse { error_code: MISMATCH, ..Default::default() },
+            Err(error_code) => OffsetDeleteResponse { error_code, ..Default::default() },
+        })
+    }
+}
+
+fn deleted(topic: &group::TopicErrors) -> OffsetDeleteResponseTopic {
+    OffsetDeleteResponseTopic {
+        name: text(&topic.name),
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|(partition_index, error)| OffsetDeleteResponsePartition {
+                partition_index: *partition_index,
+                error_code: code(*error),
+            })
+            .collect(),
+    }
+}

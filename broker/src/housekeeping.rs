@@ -1,0 +1,92 @@
+//! What is done now and then: syncing what is due, retention, forgetting idle producers.
+//!
+//! Shell. The rules are in `retention`; what waits for a disk runs where that harms nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_storage::log::Log;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::EffectiveTopicConfig;
+use crate::core::Core;
+use crate::env::millis;
+use crate::retention::{Retention, first_to_keep};
+
+/// How often `flush.ms` and the age of checkpoints are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often idle producers are looked for.
+const PRODUCER_CHECK: Duration = Duration::from_secs(600);
+
+/// Runs until `stop`.
+///
+/// # Cancel safety
+/// Dropping it loses nothing; what is due is done after the next start.
+pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
+    let mut next_retention = core.config.log_retention_check_interval;
+    let mut next_producers = PRODUCER_CHECK;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = stop.cancelled() => return,
+        }
+        let now = core.env.now();
+        core.store.tick(now.wall_ms);
+        if now.monotonic >= next_retention {
+            next_retention = now.monotonic + core.config.log_retention_check_interval;
+            enforce_retention(&core, now.wall_ms).await;
+        }
+        if now.monotonic >= next_producers {
+            next_producers = now.monotonic + PRODUCER_CHECK;
+            for log in core.store.logs() {
+                log.expire_producers(now.wall_ms, core.config.producer_id_expiration);
+            }
+        }
+    }
+}
+
+async fn enforce_retention(core: &Arc<Core>, now_ms: i64) {
+    for topic in core.topics.all() {
+        let Some(retention) = retention_of(&topic.config) else { continue };
+        for index in 0..topic.partition_count() {
+            let partition = i32::try_from(index).ok().and_then(|index| topic.partition(index).ok());
+            let Some(log) = partition.map(|partition| Arc::clone(partition.log())) else {
+                continue;
+            };
+            // A failure is logged where it happens; the next round tries again.
+            let _ = core.blocking(move || cut(&log, retention, now_ms)).await;
+        }
+    }
+}
+
+/// What a topic lets go, unless it keeps everything.
+fn retention_of(config: &EffectiveTopicConfig) -> Option<Retention> {
+    let retention = Retention { age: config.retention.map(millis), bytes: config.retention_bytes };
+    let limited = retention.age.is_some() || retention.bytes.is_some();
+    (config.cleanup_policy.delete && limited).then_some(retention)
+}
+
+fn cut(log: &Log, retention: Retention, now_ms: i64) {
+    let identity = log.identity();
+    let segments = match log.segments_info() {
+        Ok(segments) => segments,
+        Err(error) => {
+            tracing::error!(topic = identity.topic, partition = identity.partition, %error, "retention");
+            return;
+        }
+    };
+    let offsets = log.offsets();
+    let Some(keep_from) = first_to_keep(&segments, &offsets, retention, now_ms) else { return };
+    match log.advance_log_start(keep_from) {
+        Ok(start) => tracing::info!(
+            topic = identity.topic,
+            partition = identity.partition,
+            log_start_offset = start,
+            "old segments deleted"
+        ),
+        Err(error) => {
+            tracing::error!(topic = identity.topic, partition = identity.partition, %error, "retention");
+        }
+    }
+}

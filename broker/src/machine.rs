@@ -1,0 +1,93 @@
+//! The contract for machines whose state is a log, and the shell that drives one.
+//!
+//! A machine decides: events and time go in, effects come out. The shell appends the records of
+//! an effect, waits until they are durable, and only then lets its commands and replies out, in
+//! the order of the events. If an append fails, the machine is dropped and loaded again from its
+//! log, so a machine needs no code to undo.
+
+mod driver;
+mod journal;
+
+pub(crate) use driver::{Call, Driver, Unavailable};
+pub(crate) use journal::LoadError;
+
+use std::time::Duration;
+
+use crate::env::Now;
+use crate::record_codec::{EncodedRecord, RecordError};
+
+/// Names a request that waits for its reply.
+pub type Token = u64;
+
+/// What a machine wants done, in this order: records made durable, commands run, replies sent.
+#[derive(Debug)]
+pub struct Effects<R, P, C = Never> {
+    /// The change of state, to be appended as one batch.
+    pub records: Vec<R>,
+    /// Answers to waiting requests.
+    pub replies: Vec<(Token, P)>,
+    /// Work for the shell.
+    pub commands: Vec<C>,
+}
+
+/// The command type of machines that give none.
+#[derive(Debug)]
+pub enum Never {}
+
+impl<R, P, C> Default for Effects<R, P, C> {
+    fn default() -> Self {
+        Self { records: Vec::new(), replies: Vec::new(), commands: Vec::new() }
+    }
+}
+
+impl<R, P, C> Effects<R, P, C> {
+    /// Only an answer.
+    pub fn reply(token: Token, reply: P) -> Self {
+        Self { replies: vec![(token, reply)], ..Self::default() }
+    }
+}
+
+/// A state machine that is rebuilt by replaying the records it emitted.
+pub(crate) trait Machine: Send + 'static {
+    type Event;
+    type Record;
+    type Reply: Send + 'static;
+    type Command: Send + 'static;
+
+    /// Takes an event. With [`Machine::tick`] and [`Machine::loaded`] the only mutator when live.
+    fn handle(
+        &mut self,
+        event: Self::Event,
+        now: Now,
+    ) -> Effects<Self::Record, Self::Reply, Self::Command>;
+
+    /// The event "the request of `token` is no longer waited for".
+    fn abandoned(token: Token) -> Option<Self::Event>;
+
+    /// Time has reached [`Machine::deadline`].
+    fn tick(&mut self, _now: Now) -> Effects<Self::Record, Self::Reply, Self::Command> {
+        Effects::default()
+    }
+
+    /// The earliest moment at which the machine wants a tick, since the broker's start.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Applies a record. The only mutator on load.
+    fn replay(&mut self, record: Self::Record);
+
+    /// All records are replayed and the machine goes live.
+    fn loaded(&mut self, _now: Now) -> Effects<Self::Record, Self::Reply, Self::Command> {
+        Effects::default()
+    }
+
+    /// The hard state as records: replaying them on a new machine gives the same hard state.
+    fn snapshot(&self) -> Vec<Self::Record>;
+
+    /// The stored form of a record.
+    fn encode(record: &Self::Record) -> Result<EncodedRecord, RecordError>;
+
+    /// The record of a stored form.
+    fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self::Record, RecordError>;
+}

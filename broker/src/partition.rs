@@ -1,0 +1,77 @@
+//! A partition: a log, and those who wait for its high watermark to move.
+//!
+//! Shell. Waiting is by registration and wake-up, never by polling.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ottla_storage::error::Failed;
+use ottla_storage::log::{Log, LogListener};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// A partition that this broker leads.
+pub(crate) struct Partition {
+    log: Arc<Log>,
+    waiters: Arc<Waiters>,
+}
+
+impl Partition {
+    pub(crate) fn new(log: Arc<Log>) -> Arc<Self> {
+        let waiters = Arc::new(Waiters::default());
+        log.set_listener(Arc::clone(&waiters) as Arc<dyn LogListener>);
+        Arc::new(Self { log, waiters })
+    }
+
+    pub(crate) fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Wakes `signal` when the high watermark has reached `offset`, or the log has failed, for as
+    /// long as the registration lives. Look at the log after registering, not before: what
+    /// happened earlier wakes nobody.
+    pub(crate) fn wake_at(&self, offset: i64, signal: &Arc<Notify>) -> Registration {
+        let mut table = self.waiters.0.lock();
+        table.next += 1;
+        let key = table.next;
+        table.waiting.insert(key, (offset, Arc::clone(signal)));
+        Registration { waiters: Arc::clone(&self.waiters), key }
+    }
+}
+
+#[derive(Default)]
+struct Waiters(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    waiting: HashMap<u64, (i64, Arc<Notify>)>,
+}
+
+impl LogListener for Waiters {
+    fn high_watermark_moved(&self, offset: i64) {
+        for (at, signal) in self.0.lock().waiting.values() {
+            if *at <= offset {
+                signal.notify_one();
+            }
+        }
+    }
+
+    fn failed(&self, _failed: &Failed) {
+        for (_, signal) in self.0.lock().waiting.values() {
+            signal.notify_one();
+        }
+    }
+}
+
+/// A place among the waiters of a partition, given up on drop.
+pub(crate) struct Registration {
+    waiters: Arc<Waiters>,
+    key: u64,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.waiters.0.lock().waiting.remove(&self.key);
+    }
+}

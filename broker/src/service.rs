@@ -1,0 +1,95 @@
+//! The broker as one function: a decoded request in, an answer out.
+//!
+//! Shell. Every transport ends here; nothing below knows about sockets or frames.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ottla_protocol::StrBytes;
+use ottla_protocol::message::{Request, Response};
+
+use crate::core::Core;
+use crate::handler::{
+    api_versions, cluster, configs, fetch, groups, list_offsets, metadata, offsets, produce,
+    producer_id, topics,
+};
+
+/// Where a request comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    /// Version of the API in which the request is made.
+    pub(crate) api_version: i16,
+    /// What the client calls itself.
+    pub(crate) client_id: StrBytes,
+    /// The address of ours that the client is connected to; none without a socket.
+    pub(crate) local: Option<SocketAddr>,
+    /// Address of the client, as groups show it.
+    pub(crate) client_host: StrBytes,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Send this.
+    Reply(Response),
+    /// The request wants no answer.
+    Nothing,
+    /// The protocol has no answer for this; end the connection for this reason.
+    Close(String),
+}
+
+/// The wait for an answer.
+pub(crate) type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+fn ready(response: Response) -> Pending {
+    Box::pin(std::future::ready(Answer::Reply(response)))
+}
+
+fn reply<F>(response: F) -> Pending
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    Box::pin(async { Answer::Reply(response.await) })
+}
+
+/// Applies a request and returns the wait for its answer.
+///
+/// What the request changes is changed in the order of calls. Dropping the wait takes nothing
+/// back that was applied.
+pub(crate) fn call(core: &Arc<Core>, context: &Context, request: Request) -> Pending {
+    match request {
+        Request::Produce(request) => Box::pin(produce::produce(core, context, request)),
+        Request::Fetch(request) => reply(fetch::fetch(core, context, request)),
+        Request::ListOffsets(request) => reply(list_offsets::list_offsets(core, request)),
+        Request::Metadata(request) => reply(metadata::metadata(core, context, request)),
+        Request::OffsetCommit(request) => reply(offsets::commit(core, context, request)),
+        Request::OffsetFetch(request) => reply(offsets::fetch(core, context, request)),
+        Request::FindCoordinator(request) => ready(cluster::find_coordinator(core, context, request)),
+        Request::JoinGroup(request) => reply(groups::join(core, context, request)),
+        Request::Heartbeat(request) => reply(groups::heartbeat(core, request)),
+        Request::LeaveGroup(request) => reply(groups::leave(core, context, request)),
+        Request::SyncGroup(request) => reply(groups::sync(core, context, request)),
+        Request::DescribeGroups(request) => reply(groups::describe(core, context, request)),
+        Request::ListGroups(request) => reply(groups::list(core, request)),
+        Request::DeleteGroups(request) => reply(groups::delete(core, request)),
+        Request::OffsetDelete(request) => reply(offsets::delete(core, request)),
+        Request::ApiVersions(request) => ready(api_versions::api_versions(context, &request)),
+        Request::CreateTopics(request) => reply(topics::create(core, context, request)),
+        Request::DeleteTopics(request) => reply(topics::delete(core, context, request)),
+        Request::CreatePartitions(request) => reply(topics::create_partitions(core, request)),
+        Request::InitProducerId(request) => reply(producer_id::init_producer_id(core, request)),
+        Request::OffsetForLeaderEpoch(request) => {
+            ready(list_offsets::offset_for_leader_epoch(core, request))
+        }
+        Request::DescribeConfigs(request) => ready(configs::describe(core, request)),
+        Request::DescribeCluster(request) => ready(cluster::describe(core, context, request)),
+        Request::DescribeTopicPartitions(request) => {
+            ready(metadata::describe_topic_partitions(core, request))
+        }
+        other => {
+            let reason = format!("{:?} is not served", other.api_key());
+            Box::pin(std::future::ready(Answer::Close(reason)))
+        }
+    }
+}

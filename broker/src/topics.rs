@@ -1,0 +1,176 @@
+//! The topics that this broker serves, by name and by id.
+//!
+//! Shell. What exists is decided by the catalog; this is where its commands take effect.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ottla_protocol::{ErrorCode, StrBytes};
+
+use ottla_storage::log::LogIdentity;
+use ottla_storage::store::Store;
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+use crate::catalog::TopicEntry;
+use crate::config::{BrokerConfig, EffectiveTopicConfig, TopicConfig};
+use crate::partition::Partition;
+
+/// A topic with its partitions.
+pub(crate) struct Topic {
+    pub(crate) name: StrBytes,
+    pub(crate) id: Uuid,
+    pub(crate) overrides: TopicConfig,
+    pub(crate) config: EffectiveTopicConfig,
+    /// `None` where the files of a partition cannot be used.
+    partitions: Vec<Option<Arc<Partition>>>,
+}
+
+impl Topic {
+    /// Number of partitions.
+    pub(crate) fn partition_count(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// Whether `partition` exists and its files can be used.
+    pub(crate) fn is_available(&self, partition: usize) -> bool {
+        matches!(self.partitions.get(partition), Some(Some(_)))
+    }
+
+    /// The partition of this number.
+    ///
+    /// # Errors
+    /// `UNKNOWN_TOPIC_OR_PARTITION`, or `KAFKA_STORAGE_ERROR` when its files cannot be used.
+    pub(crate) fn partition(&self, index: i32) -> Result<&Arc<Partition>, ErrorCode> {
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| self.partitions.get(index))
+            .ok_or(ErrorCode::UnknownTopicOrPartition)?
+            .as_ref()
+            .ok_or(ErrorCode::KafkaStorageError)
+    }
+}
+
+/// The settings that a topic was created with. They were checked then; a program that knows fewer
+/// settings serves the topic with its defaults rather than not at all.
+pub(crate) fn stored_config(entry: &TopicEntry) -> TopicConfig {
+    TopicConfig::from_entries(&entry.overrides).unwrap_or_else(|error| {
+        tracing::error!(topic = entry.name, %error, "stored settings are not used");
+        TopicConfig::default()
+    })
+}
+
+/// All topics of the broker.
+pub(crate) struct Topics {
+    store: Arc<Store>,
+    config: Arc<BrokerConfig>,
+    tables: RwLock<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    by_name: BTreeMap<String, Arc<Topic>>,
+    by_id: HashMap<Uuid, Arc<Topic>>,
+}
+
+impl Topics {
+    pub(crate) fn new(store: Arc<Store>, config: Arc<BrokerConfig>) -> Self {
+        Self { store, config, tables: RwLock::default() }
+    }
+
+    /// The topic of this name.
+    pub(crate) fn by_name(&self, name: &str) -> Option<Arc<Topic>> {
+        self.tables.read().by_name.get(name).cloned()
+    }
+
+    /// The topic of this id.
+    pub(crate) fn by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        self.tables.read().by_id.get(&id).cloned()
+    }
+
+    /// The topic that a request names, by id where it has one.
+    ///
+    /// # Errors
+    /// `UNKNOWN_TOPIC_ID` or `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub(crate) fn find(&self, name: &str, id: Uuid) -> Result<Arc<Topic>, ErrorCode> {
+        if id.is_nil() {
+            self.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
+        } else {
+            self.by_id(id).ok_or(ErrorCode::UnknownTopicId)
+        }
+    }
+
+    /// All topics in the order of their names.
+    pub(crate) fn all(&self) -> Vec<Arc<Topic>> {
+        self.tables.read().by_name.values().cloned().collect()
+    }
+
+    /// At most `limit` topics whose names are `from` or later, in order.
+    pub(crate) fn from(&self, from: &str, limit: usize) -> Vec<Arc<Topic>> {
+        let tables = self.tables.read();
+        tables.by_name.range(from.to_owned()..).take(limit).map(|(_, t)| Arc::clone(t)).collect()
+    }
+
+    /// Makes the topic there with all its partitions; those that are there already stay.
+    pub(crate) fn ensure(&self, entry: &TopicEntry) {
+        let overrides = stored_config(entry);
+        let config = overrides.effective(&self.config);
+        let known = self.by_name(&entry.name);
+        let kept = known.as_ref().map_or(&[][..], |topic| &topic.partitions);
+        let mut partitions = kept.to_vec();
+        for index in partitions.len()..usize::try_from(entry.partitions).unwrap_or(0) {
+            partitions.push(self.open_partition(entry, index, &config));
+        }
+        let topic = Arc::new(Topic {
+            name: StrBytes::from(entry.name.as_str()),
+            id: entry.id,
+            overrides,
+            config,
+            partitions,
+        });
+        let mut tables = self.tables.write();
+        tables.by_name.insert(entry.name.clone(), Arc::clone(&topic));
+        tables.by_id.insert(entry.id, topic);
+    }
+
+    fn open_partition(
+        &self,
+        entry: &TopicEntry,
+        index: usize,
+        config: &EffectiveTopicConfig,
+    ) -> Option<Arc<Partition>> {
+        let identity = LogIdentity {
+            topic: entry.name.clone(),
+            topic_id: entry.id,
+            partition: i32::try_from(index).unwrap_or(i32::MAX),
+        };
+        let opened = match self.store.log(&identity.topic, identity.partition) {
+            Some(log) => Ok(log),
+            None => self.store.create_log(identity, config.to_log_config()),
+        };
+        match opened {
+            Ok(log) => {
+                log.set_config(config.to_log_config());
+                Some(Partition::new(log))
+            }
+            Err(error) => {
+                tracing::error!(topic = entry.name, partition = index, %error, "partition is not available");
+                None
+            }
+        }
+    }
+
+    /// Deletes the topic's partitions and forgets it.
+    pub(crate) fn remove(&self, entry: &TopicEntry) {
+        {
+            let mut tables = self.tables.write();
+            tables.by_name.remove(&entry.name);
+            tables.by_id.remove(&entry.id);
+        }
+        for partition in 0..entry.partitions {
+            if let Err(error) = self.store.delete_log(&entry.name, partition) {
+                tracing::error!(topic = entry.name, partition, %error, "cannot delete partition");
+            }
+        }
+    }
+}

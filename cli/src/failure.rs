@@ -1,0 +1,45 @@
+//! Why the program ends with an error: one sentence each, for the person who started it.
+
+use std::io;
+use std::path::PathBuf;
+
+use ottla_broker::config::{ConfigError, Endpoint};
+use ottla_broker::{ShutdownError, StartError};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("--set takes `key=value`, not `{0}`")]
+    NotAPair(String),
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}, line {line}: {message}", path.display())]
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        message: String,
+    },
+    #[error("cannot resolve {host}: {source}")]
+    Resolve { host: String, source: io::Error },
+    #[error(
+        "refusing to listen on {0}, which is not a loopback address: there is no TLS and no \
+         authentication yet, so anyone who can reach it could read and change everything; add \
+         --insecure if that is what you want"
+    )]
+    NotLoopback(Endpoint),
+    #[error("--log-level takes a level or `target=level` pairs, not `{0}`")]
+    LogLevel(String),
+    #[error("cannot find the current directory: {0}")]
+    CurrentDirectory(io::Error),
+    #[error("cannot start threads: {0}")]
+    Runtime(io::Error),
+    #[error("cannot watch for signals: {0}")]
+    Signals(io::Error),
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the broker did not stop cleanly: {0}")]
+    Shutdown(#[from] ShutdownError),
+}

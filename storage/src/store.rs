@@ -1,0 +1,326 @@
+//! A data directory: its logs, the journal behind them, and the threads that serve both.
+//!
+//! Shell. Opening recovers; dropping a store without closing it leaves what a killed process
+//! leaves, and loses nothing that was acknowledged.
+
+mod error;
+mod open;
+pub(crate) mod partitions;
+mod sink;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+pub use self::error::{CloseError, LogError, OpenError};
+use self::partitions::Partitions;
+use self::sink::JournalSink;
+use crate::checkpoint::Checkpointer;
+use crate::config::{Durability, LogConfig};
+use crate::disk::{Disk, DiskLock, OpenMode};
+pub use crate::journal::JournalOptions;
+use crate::journal::{Journal, Journaled};
+use crate::layout;
+use crate::log::{CommitSink, Log, LogIdentity, Tail};
+use crate::meta::Meta;
+
+/// Gives each log that is found its settings.
+pub type ConfigSource = Arc<dyn Fn(&LogIdentity) -> LogConfig + Send + Sync>;
+
+/// How to open a data directory.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Settings of the logs that are found.
+    pub config: ConfigSource,
+    /// Cluster id of a new directory; one that exists keeps its own.
+    pub cluster_id: Uuid,
+    /// Id of a new directory; one that exists keeps its own.
+    pub directory_id: Uuid,
+    /// Sizes of the journal.
+    pub journal: JournalOptions,
+    /// Whether journal and checkpoints have threads of their own. Without, an append returns
+    /// after its commit, and one run is like the other.
+    pub threads: bool,
+    /// Go on when the journal or the checkpoint is damaged, with what the segments hold. What
+    /// was acknowledged and is in the damaged part only is lost then.
+    pub repair: bool,
+}
+
+/// What opening found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// The directory was closed, or is new: there was nothing to recover.
+    pub clean: bool,
+    /// Groups of the journal that were applied.
+    pub groups: u64,
+    /// Entries in them.
+    pub entries: u64,
+    /// Bytes that had to be written again.
+    pub bytes_written: u64,
+    /// Intact groups follow a damaged one in the journal.
+    pub journal_damaged: bool,
+    /// Logs that were opened.
+    pub logs: usize,
+}
+
+/// A partition that is not served, because something acknowledged is missing or damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Name of its directory.
+    pub directory: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// See the module.
+pub struct Store {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    meta: Meta,
+    partitions: Arc<Partitions>,
+    quarantined: Mutex<Vec<Quarantined>>,
+    journal: Option<Arc<Journal<Log>>>,
+    sink: Option<Arc<JournalSink>>,
+    checkpointer: Arc<Checkpointer>,
+    report: RecoveryReport,
+    /// One creation or deletion at a time.
+    changes: Mutex<()>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    lock: Mutex<Option<Box<dyn DiskLock>>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the data directory `dir`, creating it if needed, and recovers what is in it.
+    ///
+    /// # Errors
+    /// [`OpenError`]; its text says what to do.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+        open::open(disk, dir, options)
+    }
+
+    /// Creates the log of a new partition.
+    ///
+    /// # Errors
+    /// [`LogError::Exists`] when there is one, quarantined ones included; as the disk otherwise.
+    pub fn create_log(
+        &self,
+        identity: LogIdentity,
+        config: LogConfig,
+    ) -> Result<Arc<Log>, LogError> {
+        let _one = self.changes.lock();
+        let name = layout::partition_dir(&identity.topic, identity.partition);
+        let quarantined = self
+            .quarantined
+            .lock()
+            .iter()
+            .any(|found| found.directory == name);
+        if quarantined
+            || self
+                .partitions
+                .get(&identity.topic, identity.partition)
+                .is_some()
+        {
+            return Err(LogError::Exists {
+                topic: identity.topic,
+                partition: identity.partition,
+            });
+        }
+        let sink = sink_for(self.sink.as_ref(), &config);
+        let epoch = self.meta.leader_epoch;
+        let disk = Arc::clone(&self.disk);
+        let log = Log::open(
+            disk,
+            &self.dir.join(name),
+            identity,
+            config,
+            epoch,
+            sink,
+            Tail::Clean,
+        )?;
+        self.disk.sync_dir(&self.dir)?;
+        self.checkpointer.add(log.key());
+        self.partitions.insert(Arc::clone(&log));
+        Ok(log)
+    }
+
+    /// The log of a partition.
+    #[must_use]
+    pub fn log(&self, topic: &str, partition: i32) -> Option<Arc<Log>> {
+        self.partitions.get(topic, partition)
+    }
+
+    /// All logs, in no order.
+    #[must_use]
+    pub fn logs(&self) -> Vec<Arc<Log>> {
+        self.partitions.all()
+    }
+
+    /// Deletes a log. Those who read it at the moment may go on with what they have.
+    ///
+    /// # Errors
+    /// [`LogError::Unknown`] when there is none; as the disk otherwise, and then the rest of the
+    /// directory goes at the next start.
+    pub fn delete_log(&self, topic: &str, partition: i32) -> Result<(), LogError> {
+        let _one = self.changes.lock();
+        let Some(log) = self.partitions.get(topic, partition) else {
+            return Err(LogError::Unknown {
+                topic: topic.to_owned(),
+                partition,
+            });
+        };
+        let unique = log.identity().topic_id;
+        let to = layout::deleted_partition_dir(topic, partition, unique);
+        let to = self.dir.join(to);
+        let from = self.dir.join(layout::partition_dir(topic, partition));
+        self.disk.rename(&from, &to)?;
+        self.disk.sync_dir(&self.dir)?;
+        self.partitions.remove(topic, partition);
+        log.abandon();
+        self.checkpointer.forget(log.key());
+        self.disk.remove(&to)?;
+        Ok(())
+    }
+
+    /// The partitions that are not served.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        self.quarantined.lock().clone()
+    }
+
+    /// The cluster id, 22 characters of URL-safe base64 as Kafka prints it.
+    #[must_use]
+    pub fn cluster_id(&self) -> String {
+        self.meta.cluster_id_text()
+    }
+
+    /// The id of this directory.
+    #[must_use]
+    pub fn directory_id(&self) -> Uuid {
+        self.meta.directory_id
+    }
+
+    /// The leader epoch of all logs; raised at each start after a crash.
+    #[must_use]
+    pub fn leader_epoch(&self) -> i32 {
+        self.meta.leader_epoch
+    }
+
+    /// What opening found.
+    #[must_use]
+    pub fn recovery_report(&self) -> &RecoveryReport {
+        &self.report
+    }
+
+    /// Bytes that wait for the journal.
+    #[must_use]
+    pub fn queued_bytes(&self) -> u64 {
+        self.journal
+            .as_ref()
+            .map_or(0, |journal| journal.queued_bytes())
+    }
+
+    /// Why journaled logs take no appends any more, if that is so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.journal.as_ref()?.failure()
+    }
+
+    /// Brings all that the journal covers to the segments' disk, which bounds the next recovery.
+    ///
+    /// # Errors
+    /// As the disk. When it is full, appends are refused until a later checkpoint succeeds.
+    pub fn checkpoint(&self) -> io::Result<()> {
+        self.checkpointer.run()
+    }
+
+    /// Tells the time: flushes logs that bypass the journal when `flush.ms` or `flush.messages`
+    /// is reached. The window of what a power loss may take is as exact as these calls are
+    /// frequent.
+    pub fn tick(&self, now_ms: i64) {
+        if let Some(journal) = &self.journal {
+            journal.request(|chores| chores.tick = Some(now_ms));
+            if self.threads.lock().is_empty() {
+                self.checkpointer.attend(journal.take_chores());
+            }
+        }
+    }
+
+    /// Stops cleanly: refuses appends, waits for those that are queued, brings everything to
+    /// disk. The next start has nothing to recover.
+    ///
+    /// # Errors
+    /// [`CloseError`]: the store is closed, and the next start recovers as after a crash.
+    pub fn close(&self) -> Result<(), CloseError> {
+        let Some(lock) = self.lock.lock().take() else {
+            return Ok(());
+        };
+        let closed = self.bring_to_disk();
+        self.stop();
+        if closed.is_ok() {
+            let marker = self.dir.join(layout::CLEAN_SHUTDOWN);
+            self.disk.open(&marker, OpenMode::Any)?.sync()?;
+            self.disk.sync_dir(&self.dir)?;
+        }
+        drop(lock);
+        closed
+    }
+
+    fn bring_to_disk(&self) -> Result<(), CloseError> {
+        if let Some(journal) = &self.journal
+            && !journal.drain()
+        {
+            return Err(CloseError::Pending);
+        }
+        for log in self.partitions.all() {
+            log.close().map_err(io::Error::other)?;
+            self.checkpointer.closed(&log);
+        }
+        self.checkpointer.run_last()?;
+        Ok(())
+    }
+
+    /// Ends the threads. What is not on disk stays as it is.
+    fn stop(&self) {
+        if let Some(journal) = &self.journal {
+            journal.stop();
+        }
+        for thread in mem::take(&mut *self.threads.lock()) {
+            // The last owner may be a listener, called by the journal's own thread.
+            if thread.thread().id() != thread::current().id() {
+                drop(thread.join());
+            }
+        }
+        for log in self.partitions.clear() {
+            log.abandon();
+        }
+    }
+}
+
+/// The journal, for a log whose settings ask for it.
+fn sink_for(sink: Option<&Arc<JournalSink>>, config: &LogConfig) -> Option<Arc<dyn CommitSink>> {
+    let sink = sink.filter(|_| config.durability == Durability::Journal)?;
+    Some(Arc::clone(sink) as _)
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,55 @@
+//! The open logs of a data directory, by name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::log::Log;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Partitions {
+    topics: RwLock<HashMap<String, HashMap<i32, Arc<Log>>>>,
+}
+
+impl Partitions {
+    /// The log of a partition.
+    pub(crate) fn get(&self, topic: &str, partition: i32) -> Option<Arc<Log>> {
+        let topics = self.topics.read();
+        topics.get(topic)?.get(&partition).map(Arc::clone)
+    }
+
+    /// All logs, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<Log>> {
+        let topics = self.topics.read();
+        let logs = topics.values().flat_map(HashMap::values);
+        logs.map(Arc::clone).collect()
+    }
+
+    /// Adds a log.
+    pub(crate) fn insert(&self, log: Arc<Log>) {
+        let identity = log.identity();
+        let (topic, partition) = (identity.topic.clone(), identity.partition);
+        let mut topics = self.topics.write();
+        topics.entry(topic).or_default().insert(partition, log);
+    }
+
+    /// Takes a log out.
+    pub(crate) fn remove(&self, topic: &str, partition: i32) -> Option<Arc<Log>> {
+        let mut topics = self.topics.write();
+        let logs = topics.get_mut(topic)?;
+        let log = logs.remove(&partition);
+        if logs.is_empty() {
+            topics.remove(topic);
+        }
+        log
+    }
+
+    /// Takes all logs out.
+    pub(crate) fn clear(&self) -> Vec<Arc<Log>> {
+        let topics = std::mem::take(&mut *self.topics.write());
+        let logs = topics.into_values().flat_map(HashMap::into_values);
+        logs.collect()
+    }
+}

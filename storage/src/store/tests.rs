@@ -1,0 +1,385 @@
+mod crash;
+mod faults;
+
+use bytes::Bytes;
+use ottla_protocol::record::{Attributes, BatchHeader};
+use parking_lot::Condvar;
+
+use super::*;
+use crate::disk::faulty::{FaultyDisk, Unsynced};
+use crate::error::Failed;
+use crate::log::{Append, Bound, LogListener};
+
+const DIR: &str = "data";
+
+const PAGE_CACHE: Durability = Durability::PageCache {
+    messages: u64::MAX,
+    interval: None,
+};
+
+fn journal_options() -> JournalOptions {
+    JournalOptions {
+        first_file_bytes: 32 << 10,
+        file_bytes: 64 << 10,
+        max_files: 3,
+        group_bytes: 16 << 10,
+        queue_bytes: 64 << 10,
+    }
+}
+
+/// Topics whose name starts with `cached` bypass the journal.
+fn config(topic: &str) -> LogConfig {
+    LogConfig {
+        segment_bytes: 4096,
+        durability: if topic.starts_with("cached") {
+            PAGE_CACHE
+        } else {
+            Durability::Journal
+        },
+        ..LogConfig::default()
+    }
+}
+
+fn options(threads: bool) -> StoreOptions {
+    StoreOptions {
+        config: Arc::new(|identity: &LogIdentity| config(&identity.topic)),
+        cluster_id: Uuid::from_u128(1),
+        directory_id: Uuid::from_u128(2),
+        journal: journal_options(),
+        threads,
+        repair: false,
+    }
+}
+
+fn try_open(disk: &FaultyDisk, options: StoreOptions) -> Result<Store, OpenError> {
+    Store::open(Arc::new(disk.clone()), Path::new(DIR), options)
+}
+
+fn open(disk: &FaultyDisk) -> Store {
+    try_open(disk, options(false)).unwrap()
+}
+
+fn create(store: &Store, topic: &str, topic_id: u128) -> Arc<Log> {
+    let identity = LogIdentity {
+        topic: topic.to_owned(),
+        topic_id: Uuid::from_u128(topic_id),
+        partition: 0,
+    };
+    store.create_log(identity, config(topic)).unwrap()
+}
+
+/// A batch of one record-shaped body; the log looks at its head only.
+fn batch(body: Bytes) -> Append {
+    let mut header = BatchHeader {
+        base_offset: 0,
+        batch_length: i32::try_from(body.len() + 49).unwrap(),
+        partition_leader_epoch: -1,
+        crc: 0,
+        attributes: Attributes::default(),
+        last_offset_delta: 0,
+        base_timestamp: 1,
+        max_timestamp: 1,
+        producer_id: -1,
+        producer_epoch: -1,
+        base_sequence: -1,
+        record_count: 1,
+    };
+    header.crc = header.compute_crc(&body);
+    Append { header, body }
+}
+
+fn append(log: &Arc<Log>, text: &str) -> i64 {
+    let body = Bytes::from(text.to_owned());
+    log.append(batch(body), 0).unwrap().base_offset
+}
+
+/// The bodies of all batches, whose offsets must be dense.
+fn bodies(log: &Log) -> Vec<Bytes> {
+    let mut bodies = Vec::new();
+    let mut at = 0;
+    while at < log.offsets().log_end_offset {
+        let read = log.read(at, 1, true, Bound::LogEnd).unwrap();
+        let header = BatchHeader::decode(&read.records).unwrap();
+        assert_eq!(header.base_offset, at);
+        assert_eq!(header.verify_crc(&read.records), Ok(()));
+        bodies.push(read.records.slice(61..));
+        at = header.next_offset();
+    }
+    bodies
+}
+
+/// Lets a test wait for commits.
+#[derive(Default)]
+struct Commits {
+    state: Mutex<(i64, bool)>,
+    moved: Condvar,
+}
+
+impl Commits {
+    fn of(log: &Log) -> Arc<Self> {
+        let commits = Arc::new(Self::default());
+        log.set_listener(Arc::clone(&commits) as _);
+        commits
+    }
+
+    /// Waits until the high watermark is at `offset`; `false` when the log fails instead.
+    fn reach(&self, offset: i64) -> bool {
+        let mut state = self.state.lock();
+        while state.0 < offset && !state.1 {
+            self.moved.wait(&mut state);
+        }
+        !state.1
+    }
+}
+
+impl LogListener for Commits {
+    fn high_watermark_moved(&self, offset: i64) {
+        self.state.lock().0 = offset;
+        self.moved.notify_all();
+    }
+
+    fn failed(&self, _failed: &Failed) {
+        self.state.lock().1 = true;
+        self.moved.notify_all();
+    }
+}
+
+#[test]
+fn a_closed_store_opens_without_recovery() {
+    let disk = FaultyDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "a", 1);
+    let cached = create(&store, "cached", 2);
+    for text in ["one", "two"] {
+        append(&log, text);
+        append(&cached, text);
+    }
+    store.close().unwrap();
+    assert!(log.append(batch(Bytes::from("late")), 0).is_err());
+    drop(store);
+    disk.lose_power(Unsynced::Lost);
+    let before = disk.syncs();
+    let store = open(&disk);
+    assert!(store.recovery_report().clean);
+    assert_eq!(store.recovery_report().logs, 2);
+    assert_eq!(store.leader_epoch(), 0);
+    assert!(disk.syncs() - before <= 3, "{}", disk.syncs() - before);
+    for topic in ["a", "cached"] {
+        let log = store.log(topic, 0).unwrap();
+        assert_eq!(bodies(&log), ["one", "two"]);
+        assert_eq!(append(&log, "three"), 2);
+    }
+}
+
+#[test]
+fn a_killed_store_keeps_what_it_acknowledged() {
+    let disk = FaultyDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "a", 1);
+    let cached = create(&store, "cached", 2);
+    for text in ["one", "two"] {
+        append(&log, text);
+        append(&cached, text);
+    }
+    drop(store);
+    disk.kill();
+    let store = open(&disk);
+    assert!(!store.recovery_report().clean);
+    assert_eq!(store.leader_epoch(), 1);
+    for topic in ["a", "cached"] {
+        let log = store.log(topic, 0).unwrap();
+        assert_eq!(bodies(&log), ["one", "two"]);
+        assert_eq!(log.offsets().high_watermark, 2);
+    }
+}
+
+#[test]
+fn a_power_loss_takes_only_what_bypassed_the_journal() {
+    let disk = FaultyDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "a", 1);
+    let cached = create(&store, "cached", 2);
+    append(&cached, "flushed");
+    store.checkpoint().unwrap();
+    cached.flush().unwrap();
+    for at in 0..200 {
+        append(&log, &format!("{at:0>100}"));
+        append(&cached, "lost");
+    }
+    disk.lose_power(Unsynced::Lost);
+    drop(store);
+    let store = open(&disk);
+    assert!(store.recovery_report().bytes_written > 0);
+    assert_eq!(bodies(&store.log("a", 0).unwrap()).len(), 200);
+    let cached = bodies(&store.log("cached", 0).unwrap());
+    assert!(!cached.is_empty() && cached.len() < 200);
+}
+
+#[test]
+fn threads_commit_what_many_append() {
+    let disk = FaultyDisk::new();
+    let store = try_open(&disk, options(true)).unwrap();
+    let logs: Vec<_> = (1..=4)
+        .map(|id| create(&store, &format!("t{id}"), id))
+        .collect();
+    let count = 300;
+    thread::scope(|scope| {
+        for log in &logs {
+            scope.spawn(|| {
+                let commits = Commits::of(log);
+                for at in 0..count {
+                    append(log, &format!("{at:0>700}"));
+                }
+                assert!(commits.reach(count));
+            });
+        }
+    });
+    disk.lose_power(Unsynced::Lost);
+    drop(store);
+    let store = open(&disk);
+    for id in 1..=4 {
+        let log = store.log(&format!("t{id}"), 0).unwrap();
+        let bodies = bodies(&log);
+        let expected = (0..count).map(|at| format!("{at:0>700}"));
+        assert!(
+            bodies
+                .iter()
+                .eq(expected.collect::<Vec<_>>().iter().map(String::as_bytes))
+        );
+    }
+}
+
+#[test]
+fn closing_waits_for_what_is_queued() {
+    let disk = FaultyDisk::new();
+    let store = try_open(&disk, options(true)).unwrap();
+    let log = create(&store, "a", 1);
+    for _ in 0..50 {
+        append(&log, "text");
+    }
+    store.close().unwrap();
+    assert_eq!(log.offsets().high_watermark, 50);
+    assert_eq!(disk.list(Path::new(DIR)).unwrap().len(), 6);
+    drop(store);
+    assert!(open(&disk).recovery_report().clean);
+}
+
+#[test]
+fn the_journal_is_recycled_many_times() {
+    let disk = FaultyDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "a", 1);
+    for at in 0..600 {
+        append(&log, &format!("{at:0>1000}"));
+    }
+    let files = disk
+        .list(&Path::new(DIR).join(layout::JOURNAL_DIR))
+        .unwrap();
+    assert_eq!(files.len(), 3);
+    disk.lose_power(Unsynced::Lost);
+    drop(store);
+    let store = open(&disk);
+    assert!(
+        store.recovery_report().groups < 60,
+        "{:?}",
+        store.recovery_report()
+    );
+    assert_eq!(bodies(&store.log("a", 0).unwrap()).len(), 600);
+}
+
+#[test]
+fn a_checkpoint_bounds_recovery() {
+    let disk = FaultyDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "a", 1);
+    append(&log, "one");
+    store.checkpoint().unwrap();
+    append(&log, "two");
+    disk.lose_power(Unsynced::Lost);
+    drop(store);
+    let store = open(&disk);
+    assert_eq!(store.recovery_report().entries, 1);
+    assert_eq!(bodies(&store.log("a", 0).unwrap()), ["one", "two"]);
+}
+
+#[test]
+fn a_topic_created_anew_has_nothing_of_the_old_one() {
+    let disk = FaultyDisk::new();
+    let store = open(&disk);
+    append(&create(&store, "a", 1), "old");
+    store.delete_log("a", 0).unwrap();
+    assert!(store.log("a", 0).is_none());
+    assert!(matches!(
+        store.delete_log("a", 0),
+        Err(LogError::Unknown { .. })
+    ));
+    append(&create(&store, "a", 2), "new");
+    disk.lose_power(Unsynced::Lost);
+    drop(store);
+    let store = open(&disk);
+    assert_eq!(bodies(&store.log("a", 0).unwrap()), ["new"]);
+    store.delete_log("a", 0).unwrap();
+    disk.lose_power(Unsynced::Lost);
+    drop(store);
+    assert!(open(&disk).logs().is_empty());
+}
+
+#[test]
+fn a_log_is_not_created_twice() {
+    let store = open(&FaultyDisk::new());
+    let log = create(&store, "a", 1);
+    let again = store.create_log(log.identity().clone(), config("a"));
+    assert!(matches!(again, Err(LogError::Exists { .. })));
+}
+
+#[test]
+fn a_directory_keeps_its_identity() {
+    let disk = FaultyDisk::new();
+    drop(open(&disk));
+    let other = StoreOptions {
+        cluster_id: Uuid::from_u128(7),
+        directory_id: Uuid::from_u128(8),
+        ..options(false)
+    };
+    let store = try_open(&disk, other).unwrap();
+    assert_eq!(store.cluster_id(), "AAAAAAAAAAAAAAAAAAAAAQ");
+    assert_eq!(store.directory_id(), Uuid::from_u128(2));
+}
+
+#[test]
+fn a_directory_is_held_until_its_store_ends() {
+    let disk = FaultyDisk::new();
+    let store = open(&disk);
+    assert!(matches!(
+        try_open(&disk, options(false)),
+        Err(OpenError::Locked { .. })
+    ));
+    drop(store);
+    let store = open(&disk);
+    store.close().unwrap();
+    let second = open(&disk);
+    assert!(second.recovery_report().clean);
+}
+
+#[test]
+fn a_volatile_disk_needs_no_journal() {
+    let disk = crate::disk::MemoryDisk::new();
+    let open = || {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        Store::open(disk, Path::new(DIR), options(true)).unwrap()
+    };
+    let store = open();
+    let log = create(&store, "a", 1);
+    append(&log, "one");
+    assert_eq!(log.offsets().high_watermark, 1);
+    assert!(
+        disk.list(&Path::new(DIR).join(layout::JOURNAL_DIR))
+            .is_err()
+    );
+    drop(store);
+    let store = open();
+    assert_eq!(bodies(&store.log("a", 0).unwrap()), ["one"]);
+    store.close().unwrap();
+    drop(store);
+    assert!(open().recovery_report().clean);
+}
