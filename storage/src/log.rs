@@ -184,7 +184,7 @@ pub struct Log {
     /// Never empty, ascending; the last one is active.
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     offsets: Mutex<OffsetState>,
-    leader_epochs: RwLock<LeaderEpochs>,
+    leader_epochs: RwLock<Arc<LeaderEpochs>>,
     /// Base offsets of sealed segments that are held open, the last used one last.
     warm: Mutex<VecDeque<i64>>,
 }

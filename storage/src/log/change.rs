@@ -47,7 +47,7 @@ impl Log {
         }
         store_log_start(&self.home, &self.identity, to)?;
         self.offsets.lock().advance_log_start(to);
-        if self.leader_epochs.write().truncate_from_start(to) {
+        if Arc::make_mut(&mut self.leader_epochs.write()).truncate_from_start(to) {
             self.writer.lock().epochs_changed = true;
         }
         let doomed = self.take_segments_below(to);
@@ -195,9 +195,14 @@ impl Log {
     ) -> Result<(), ReadError> {
         let segments = self.segments();
         let log_start_offset = self.offsets().log_start_offset;
-        let mut rebuilt = replay::rebuild(&self.home, &segments, log_start_offset, end.offset)?;
+        let mut rebuilt = replay::rebuild(
+            &self.home,
+            &segments,
+            log_start_offset..end.offset,
+            self.leader_epoch,
+        )?;
         rebuilt.leader_epochs.assign(self.leader_epoch, end.offset);
-        *self.leader_epochs.write() = rebuilt.leader_epochs;
+        *self.leader_epochs.write() = Arc::new(rebuilt.leader_epochs);
         let first_unstable = rebuilt.producers.first_unstable_offset();
         self.offsets.lock().truncated(end, first_unstable);
         writer.file = active.file()?;

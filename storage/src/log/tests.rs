@@ -1,7 +1,8 @@
 //! Claims about a log, and batches to make them with.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io::IoSlice;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,10 +11,14 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::*;
-use crate::disk::MemoryDisk;
+use crate::disk::{MemoryDisk, OpenMode};
 use crate::error::OpenError;
 
 mod append;
+mod change;
+mod commit;
+mod recover;
+mod timestamp;
 
 /// What a batch is made of.
 #[derive(Debug, Clone, Copy)]
@@ -142,21 +147,31 @@ pub(super) fn read_all(log: &Log, max_bytes: usize) -> Vec<(i64, i64)> {
     }
 }
 
+/// The file of this name in the log's directory.
+pub(super) fn file(disk: &MemoryDisk, name: &str) -> Arc<dyn DiskFile> {
+    disk.open(&dir().join(name), OpenMode::Existing).unwrap()
+}
+
 /// The files of the log with their bytes.
 pub(super) fn files(disk: &MemoryDisk) -> BTreeMap<String, Vec<u8>> {
     let entries = disk.list(&dir()).unwrap();
     entries
         .into_iter()
         .map(|entry| {
-            let file = disk
-                .open(&dir().join(&entry.name), crate::disk::OpenMode::Existing)
-                .unwrap();
+            let file = file(disk, &entry.name);
             let len = usize::try_from(file.size().unwrap()).unwrap();
             (entry.name, file.read_at(0, len).unwrap().to_vec())
         })
         .collect()
 }
 
-pub(super) fn remove(disk: &MemoryDisk, name: &str) {
-    disk.remove(&Path::new(&dir()).join(name)).unwrap();
+/// A disk that holds these files of the log.
+pub(super) fn disk_of(files: &BTreeMap<String, Vec<u8>>) -> MemoryDisk {
+    let disk = MemoryDisk::durable();
+    disk.create_dir(&dir()).unwrap();
+    for (name, bytes) in files {
+        let file = disk.open(&dir().join(name), OpenMode::New).unwrap();
+        file.write_at(0, &[IoSlice::new(bytes)]).unwrap();
+    }
+    disk
 }
