@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Bound, Log, LogRead};
+use super::{Bound, Log, LogRead, SegmentInfo};
 use crate::error::ReadError;
 use crate::offsets::{LogPosition, Offsets};
 use crate::segment::{ScanError, Segment};
@@ -111,6 +111,26 @@ impl Log {
         let wanted = max_bytes.saturating_add(interval);
         let len = usize::try_from(room).map_or(wanted, |room| room.min(wanted));
         file.is_resident(floor.position, len)
+    }
+
+    /// The segments, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the newest timestamp of a segment could not be found.
+    pub fn segments_info(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+        let segments = self.segments();
+        let active = segments.last().map(|segment| segment.base_offset());
+        segments
+            .iter()
+            .map(|segment| {
+                Ok(SegmentInfo {
+                    base_offset: segment.base_offset(),
+                    size: segment.size(),
+                    largest_timestamp: segment.largest_timestamp()?.map(|entry| entry.timestamp),
+                    is_active: Some(segment.base_offset()) == active,
+                })
+            })
+            .collect()
     }
 
     /// The offsets, and where a read with this bound ends.

@@ -34,15 +34,19 @@ pub(super) fn rebuild(
     leader_epoch: i32,
 ) -> Result<Rebuilt, ReadError> {
     let end = records.end;
-    let (snapshot_offset, mut producers) =
-        producer_snapshot::load(&*home.disk, &home.dir, end)?.unwrap_or_default();
+    // Deleted records may still be in their segment, and tell of producers. What came between a
+    // snapshot and the first segment is not known: such a snapshot would refuse what is next.
+    let first_base = segments.first().map_or(0, |first| first.base_offset());
+    let (snapshot_offset, mut producers) = producer_snapshot::load(&*home.disk, &home.dir, end)?
+        .filter(|(offset, _)| *offset >= first_base)
+        .unwrap_or((first_base, ProducerState::default()));
     let stored_epochs = LeaderEpochs::load(&*home.disk, &home.dir)?;
     // Epochs are stored whenever a snapshot is, so what follows it has the newer ones.
     let epochs_from = stored_epochs.as_ref().map_or(0, |_| snapshot_offset);
     let mut leader_epochs = stored_epochs.unwrap_or_default();
     leader_epochs.truncate_from_end(end);
     let leader_epoch = leader_epoch.max(leader_epochs.latest().unwrap_or(leader_epoch));
-    let from = snapshot_offset.min(epochs_from).max(records.start);
+    let from = snapshot_offset.min(epochs_from).max(first_base);
     for_each_header(segments, from, |header| {
         // The CRC does not cover the epoch. One from the future is damaged; readers are told.
         if header.partition_leader_epoch <= leader_epoch {

@@ -3,13 +3,16 @@
 use super::*;
 use crate::error::ReadError;
 
+/// The files of a log with their bytes.
+type Files = BTreeMap<String, Vec<u8>>;
+
 const SCAN: Tail = Tail::Scan {
     from: 0,
     at_least: 0,
 };
 
 /// The files of a log with six batches of two records, without a close.
-fn unclosed() -> BTreeMap<String, Vec<u8>> {
+fn unclosed() -> Files {
     let disk = MemoryDisk::durable();
     let log = open(&disk, LogConfig::default(), Tail::Clean);
     for body in 0..6 {
@@ -179,7 +182,7 @@ fn what_the_journal_does_not_know_is_cut() {
 }
 
 /// The files of a closed log of several segments, and its answers.
-fn closed() -> (BTreeMap<String, Vec<u8>>, Vec<(i64, i64)>) {
+fn closed() -> (Files, Vec<(i64, i64)>) {
     let disk = MemoryDisk::durable();
     let log = open(&disk, small_segments(), Tail::Clean);
     for at in 0..12 {
