@@ -51,6 +51,7 @@ func produce(o options) {
 		kgo.DefaultProduceTopic(o.topic),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(codec),
+		kgo.ProducerBatchMaxBytes(1_048_588),
 		kgo.AllowAutoTopicCreation(),
 	)
 	defer client.Close()
