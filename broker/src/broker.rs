@@ -19,8 +19,8 @@ use crate::catalog::{Catalog, CatalogCommand, CatalogLimits};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::Env;
-use crate::housekeeping;
 use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
+use crate::housekeeping;
 use crate::machine::{Driver, LoadError, Machine};
 use crate::partition::Partition;
 use crate::server::Server;
@@ -134,7 +134,9 @@ impl BrokerBuilder {
         tasks.spawn(Arc::clone(&core.catalog).run(stop.clone()));
         tasks.spawn(Arc::clone(&core.groups).run(stop.clone()));
         tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
-        let local_addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let local_addr = listener
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
         if let Some(endpoint) = self.advertise.or_else(|| local_addr.and_then(endpoint_of)) {
             // A fresh cell takes its first value.
             let _ = core.advertised.set(endpoint);
@@ -148,20 +150,32 @@ impl BrokerBuilder {
             };
             tasks.spawn(server.run());
         }
-        Ok(Broker { core, store, local_addr, tasks, _stop: stop.drop_guard() })
+        Ok(Broker {
+            core,
+            store,
+            local_addr,
+            tasks,
+            _stop: stop.drop_guard(),
+        })
     }
 }
 
 async fn bind(address: &str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
-        .map_err(|error| StartError::Listen { address: address.to_owned(), error })
+        .map_err(|error| StartError::Listen {
+            address: address.to_owned(),
+            error,
+        })
 }
 
 /// What is listened on, unless that is every address of the machine.
 fn endpoint_of(address: SocketAddr) -> Option<Endpoint> {
     let ip = address.ip();
-    (!ip.is_unspecified()).then(|| Endpoint { host: ip.to_string(), port: address.port() })
+    (!ip.is_unspecified()).then(|| Endpoint {
+        host: ip.to_string(),
+        port: address.port(),
+    })
 }
 
 async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, StartError> {
@@ -201,12 +215,16 @@ fn assemble(
     let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(config)));
     let limits = CatalogLimits::default();
     let commands = Arc::clone(&topics);
-    let catalog = load(store, env, CATALOG_LOG, move || Catalog::new(limits), move |command| {
-        match command {
+    let catalog = load(
+        store,
+        env,
+        CATALOG_LOG,
+        move || Catalog::new(limits),
+        move |command| match command {
             CatalogCommand::Ensure(topic) => commands.ensure(&topic),
             CatalogCommand::Remove(topic) => commands.remove(&topic),
-        }
-    })?;
+        },
+    )?;
     reconcile(store, &topics, &catalog);
     let group_config = group_config(config);
     let ids = env.clone();
@@ -258,7 +276,11 @@ fn load<M: Machine>(
     execute: impl Fn(M::Command) + Send + Sync + 'static,
 ) -> Result<Arc<Driver<M>>, StartError> {
     let damaged = |reason: String| StartError::InternalLog { log: name, reason };
-    let identity = LogIdentity { topic: name.to_owned(), topic_id: id, partition: 0 };
+    let identity = LogIdentity {
+        topic: name.to_owned(),
+        topic_id: id,
+        partition: 0,
+    };
     let log = match store.log(name, 0) {
         Some(log) => log,
         None => store
@@ -272,16 +294,40 @@ fn load<M: Machine>(
 /// Tells the operator what became of a group.
 fn report(command: GroupCommand) {
     match command {
-        GroupCommand::Rebalancing { group_id, generation_id, reason } => {
-            tracing::info!(group = &*group_id, generation_id, ?reason, "group rebalances");
+        GroupCommand::Rebalancing {
+            group_id,
+            generation_id,
+            reason,
+        } => {
+            tracing::info!(
+                group = &*group_id,
+                generation_id,
+                ?reason,
+                "group rebalances"
+            );
         }
-        GroupCommand::GenerationStarted { group_id, generation_id, members } => {
-            tracing::info!(group = &*group_id, generation_id, members, "generation started");
+        GroupCommand::GenerationStarted {
+            group_id,
+            generation_id,
+            members,
+        } => {
+            tracing::info!(
+                group = &*group_id,
+                generation_id,
+                members,
+                "generation started"
+            );
         }
-        GroupCommand::MemberExpired { group_id, member_id } => {
+        GroupCommand::MemberExpired {
+            group_id,
+            member_id,
+        } => {
             tracing::warn!(group = &*group_id, member = &*member_id, "member expired");
         }
-        GroupCommand::MemberFenced { group_id, member_id } => {
+        GroupCommand::MemberFenced {
+            group_id,
+            member_id,
+        } => {
             tracing::warn!(group = &*group_id, member = &*member_id, "member fenced");
         }
     }
@@ -291,7 +337,10 @@ fn report(command: GroupCommand) {
 /// catalog and its execution.
 fn reconcile(store: &Store, topics: &Topics, catalog: &Driver<Catalog>) {
     let (entries, deleted) = catalog.inspect(|catalog| {
-        (catalog.topics().cloned().collect::<Vec<_>>(), catalog.deleted().clone())
+        (
+            catalog.topics().cloned().collect::<Vec<_>>(),
+            catalog.deleted().clone(),
+        )
     });
     for entry in &entries {
         topics.ensure(entry);
@@ -363,12 +412,21 @@ impl Broker {
         drop(self._stop);
         self.tasks.wait().await;
         let store = self.store;
-        let close = move || store.close().map_err(|error| ShutdownError(error.to_string()));
-        self.core.blocking(close).await.unwrap_or_else(|error| Err(ShutdownError(error.to_string())))
+        let close = move || {
+            store
+                .close()
+                .map_err(|error| ShutdownError(error.to_string()))
+        };
+        self.core
+            .blocking(close)
+            .await
+            .unwrap_or_else(|error| Err(ShutdownError(error.to_string())))
     }
 }
 
 /// Not everything could be synced when the broker stopped.
 #[derive(Debug, thiserror::Error)]
-#[error("the data directory could not be closed cleanly and will be recovered at the next start: {0}")]
+#[error(
+    "the data directory could not be closed cleanly and will be recovered at the next start: {0}"
+)]
 pub struct ShutdownError(String);

@@ -52,7 +52,9 @@ pub(crate) struct CatalogLimits {
 
 impl Default for CatalogLimits {
     fn default() -> Self {
-        Self { max_partitions: 200_000 }
+        Self {
+            max_partitions: 200_000,
+        }
     }
 }
 
@@ -64,7 +66,11 @@ pub(crate) enum CatalogEvent {
     /// Remove a topic.
     Delete(Token, Uuid),
     /// Raise a topic's number of partitions to `count`.
-    AddPartitions { token: Token, topic: String, count: i32 },
+    AddPartitions {
+        token: Token,
+        topic: String,
+        count: i32,
+    },
     /// Reserve a block of producer ids.
     ReserveProducerIds(Token),
 }
@@ -93,7 +99,10 @@ type CatalogEffects = Effects<CatalogRecord, CatalogReply, CatalogCommand>;
 
 impl Catalog {
     pub(crate) fn new(limits: CatalogLimits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn topics(&self) -> impl Iterator<Item = &TopicEntry> {
@@ -123,7 +132,11 @@ impl Catalog {
     }
 
     fn may_grow(&self, by: i64) -> Result<(), CatalogReply> {
-        let have: i64 = self.topics.values().map(|topic| i64::from(topic.partitions)).sum();
+        let have: i64 = self
+            .topics
+            .values()
+            .map(|topic| i64::from(topic.partitions))
+            .sum();
         let max = self.limits.max_partitions;
         if have.saturating_add(by) > max {
             return refuse(
@@ -148,7 +161,9 @@ impl Catalog {
     fn delete(&mut self, token: Token, id: Uuid) -> CatalogEffects {
         match self.remove_topic(id) {
             Some(topic) => {
-                let record = CatalogRecord::TopicDeleted { id: id.into_bytes() };
+                let record = CatalogRecord::TopicDeleted {
+                    id: id.into_bytes(),
+                };
                 changed(token, record, CatalogCommand::Remove(topic))
             }
             None => Effects::reply(
@@ -189,7 +204,10 @@ impl Catalog {
             return refuse(ErrorCode::InvalidPartitions, text);
         }
         self.may_grow(i64::from(count - have))?;
-        Ok(TopicEntry { partitions: count, ..entry.clone() })
+        Ok(TopicEntry {
+            partitions: count,
+            ..entry.clone()
+        })
     }
 
     fn reserve_producer_ids(&mut self, token: Token) -> CatalogEffects {
@@ -204,12 +222,18 @@ impl Catalog {
     }
 
     fn apply_topic(&mut self, topic: TopicEntry) {
-        self.collisions.insert(collision_key(&topic.name), topic.name.clone());
+        self.collisions
+            .insert(collision_key(&topic.name), topic.name.clone());
         self.topics.insert(topic.name.clone(), topic);
     }
 
     fn remove_topic(&mut self, id: Uuid) -> Option<TopicEntry> {
-        let name = self.topics.values().find(|topic| topic.id == id)?.name.clone();
+        let name = self
+            .topics
+            .values()
+            .find(|topic| topic.id == id)?
+            .name
+            .clone();
         self.collisions.remove(&collision_key(&name));
         self.topics.remove(&name)
     }
@@ -225,9 +249,11 @@ impl Machine for Catalog {
         match event {
             CatalogEvent::Create(token, topic) => self.create(token, topic),
             CatalogEvent::Delete(token, id) => self.delete(token, id),
-            CatalogEvent::AddPartitions { token, topic, count } => {
-                self.add_partitions(token, &topic, count)
-            }
+            CatalogEvent::AddPartitions {
+                token,
+                topic,
+                count,
+            } => self.add_partitions(token, &topic, count),
             CatalogEvent::ReserveProducerIds(token) => self.reserve_producer_ids(token),
         }
     }
@@ -253,8 +279,14 @@ impl Machine for Catalog {
     }
 
     fn snapshot(&self) -> Vec<CatalogRecord> {
-        let ids = CatalogRecord::ProducerIdsReserved { next: self.next_producer_id };
-        self.topics.values().map(CatalogRecord::topic_set).chain([ids]).collect()
+        let ids = CatalogRecord::ProducerIdsReserved {
+            next: self.next_producer_id,
+        };
+        self.topics
+            .values()
+            .map(CatalogRecord::topic_set)
+            .chain([ids])
+            .collect()
     }
 
     fn encode(record: &CatalogRecord) -> Result<EncodedRecord, RecordError> {

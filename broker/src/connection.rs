@@ -65,6 +65,8 @@ struct Connection {
     waiting: FuturesOrdered<BoxFuture<'static, Finished>>,
     local: Option<SocketAddr>,
     client_host: StrBytes,
+    /// What came last cannot be answered: what is owed goes out, then the connection ends.
+    refused: bool,
 }
 
 /// Serves a connection until either side ends it.
@@ -86,6 +88,7 @@ pub(crate) async fn serve(
         waiting: FuturesOrdered::new(),
         local,
         client_host: StrBytes::from(format!("/{}", peer.ip())),
+        refused: false,
     };
     match connection.run().await {
         Ok(()) => tracing::debug!(%peer, "connection closed"),
@@ -101,17 +104,21 @@ impl Connection {
         let draining = self.core.draining.clone();
         loop {
             let idle = self.waiting.is_empty();
-            let has_room = self.waiting.len() < MAX_PIPELINED;
+            let may_read = self.waiting.len() < MAX_PIPELINED && !self.refused;
             tokio::select! {
                 biased;
                 Some(finished) = self.waiting.next(), if !idle => {
                     self.send(finished).await?;
                 }
                 () = draining.cancelled() => return self.drain().await,
-                frame = self.incoming.next(idle), if has_room => {
-                    match frame? {
-                        Some(frame) => self.accept(frame)?,
-                        None => return Ok(()),
+                frame = self.incoming.next(idle), if may_read => {
+                    let accepted = match frame {
+                        Ok(Some(frame)) => self.accept(frame),
+                        Ok(None) => return Ok(()),
+                        Err(error) => Err(error.into()),
+                    };
+                    if let Err(reason) = accepted {
+                        self.refuse(reason)?;
                     }
                 }
             }
@@ -126,7 +133,9 @@ impl Connection {
             }
             Ok::<(), Ended>(())
         };
-        tokio::time::timeout(DRAIN_TIMEOUT, all).await.unwrap_or(Ok(()))?;
+        tokio::time::timeout(DRAIN_TIMEOUT, all)
+            .await
+            .unwrap_or(Ok(()))?;
         Ok(self.writer.shutdown().await?)
     }
 
@@ -144,15 +153,48 @@ impl Connection {
             {
                 let answer = Answer::Reply(api_versions::unsupported_version());
                 // The answer goes out in the only version that every client can read.
-                let header = RequestHeader { api_version: 0, ..header };
-                (header, Box::pin(std::future::ready(answer)) as service::Pending)
+                let header = RequestHeader {
+                    api_version: 0,
+                    ..header
+                };
+                (
+                    header,
+                    Box::pin(std::future::ready(answer)) as service::Pending,
+                )
             }
             Err(error) => return Err(error.into()),
         };
-        let RequestHeader { api_version, correlation_id, .. } = header;
+        let RequestHeader {
+            api_version,
+            correlation_id,
+            ..
+        } = header;
         self.waiting.push_back(Box::pin(async move {
-            Finished { answer: pending.await, api_version, correlation_id, _held: held }
+            Finished {
+                answer: pending.await,
+                api_version,
+                correlation_id,
+                _held: held,
+            }
         }));
+        Ok(())
+    }
+
+    /// Ends the connection once earlier requests are answered, as if this one had waited for them.
+    /// A connection that is lost ends at once.
+    fn refuse(&mut self, reason: Ended) -> Result<(), Ended> {
+        if self.waiting.is_empty() || matches!(reason, Ended::Input(InputError::Io(_))) {
+            return Err(reason);
+        }
+        self.refused = true;
+        let answer = Answer::Close(reason.to_string());
+        let last = Finished {
+            answer,
+            api_version: 0,
+            correlation_id: 0,
+            _held: None,
+        };
+        self.waiting.push_back(Box::pin(std::future::ready(last)));
         Ok(())
     }
 
@@ -173,6 +215,7 @@ impl Connection {
         };
         let frame = encode_response(&response, finished.api_version, finished.correlation_id)?;
         write_frame(&mut self.writer, frame).await?;
+        self.incoming.answered();
         Ok(())
     }
 }

@@ -37,8 +37,14 @@ impl Core {
     pub(crate) fn endpoint(&self, context: &Context) -> Endpoint {
         match (self.advertised.get(), context.local) {
             (Some(advertised), _) => advertised.clone(),
-            (None, Some(local)) => Endpoint { host: local.ip().to_string(), port: local.port() },
-            (None, None) => Endpoint { host: "localhost".to_owned(), port: 0 },
+            (None, Some(local)) => Endpoint {
+                host: local.ip().to_string(),
+                port: local.port(),
+            },
+            (None, None) => Endpoint {
+                host: "localhost".to_owned(),
+                port: 0,
+            },
         }
     }
 
@@ -51,7 +57,9 @@ impl Core {
         if self.ephemeral {
             return Ok(work());
         }
-        tokio::task::spawn_blocking(work).await.map_err(|_| Unavailable)
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| Unavailable)
     }
 }
 

@@ -56,7 +56,11 @@ impl Env {
     }
 
     fn with(wall: Wall, rng: StdRng) -> Self {
-        Self(Arc::new(Inner { start: Instant::now(), wall, rng: Mutex::new(rng) }))
+        Self(Arc::new(Inner {
+            start: Instant::now(),
+            wall,
+            rng: Mutex::new(rng),
+        }))
     }
 
     /// The present moment.
@@ -96,7 +100,10 @@ pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the wall clock"
+)]
 fn system_wall_ms() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

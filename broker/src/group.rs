@@ -36,15 +36,16 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub(crate) use classic::State;
 pub(crate) use crate::env::Now;
 pub(crate) use crate::machine::Token;
+#[cfg(test)]
+use crate::record_codec::RecordError;
+pub(crate) use classic::State;
 pub(crate) use config::GroupConfig;
 pub(crate) use error::GroupError;
-pub(crate) use record::{
-    Blob, CommittedOffset, EncodedRecord, GroupMetadata, GroupRecord, GroupValue, MemberValue,
-    OffsetKey, RecordError,
-};
+pub(crate) use record::GroupRecord;
+#[cfg(test)]
+use record::OffsetKey;
 pub(crate) use reply::*;
 pub(crate) use request::*;
 

@@ -48,9 +48,13 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
 
 async fn enforce_retention(core: &Arc<Core>, now_ms: i64) {
     for topic in core.topics.all() {
-        let Some(retention) = retention_of(&topic.config) else { continue };
+        let Some(retention) = retention_of(&topic.config) else {
+            continue;
+        };
         for index in 0..topic.partition_count() {
-            let partition = i32::try_from(index).ok().and_then(|index| topic.partition(index).ok());
+            let partition = i32::try_from(index)
+                .ok()
+                .and_then(|index| topic.partition(index).ok());
             let Some(log) = partition.map(|partition| Arc::clone(partition.log())) else {
                 continue;
             };
@@ -62,7 +66,10 @@ async fn enforce_retention(core: &Arc<Core>, now_ms: i64) {
 
 /// What a topic lets go, unless it keeps everything.
 fn retention_of(config: &EffectiveTopicConfig) -> Option<Retention> {
-    let retention = Retention { age: config.retention.map(millis), bytes: config.retention_bytes };
+    let retention = Retention {
+        age: config.retention.map(millis),
+        bytes: config.retention_bytes,
+    };
     let limited = retention.age.is_some() || retention.bytes.is_some();
     (config.cleanup_policy.delete && limited).then_some(retention)
 }
@@ -77,7 +84,9 @@ fn cut(log: &Log, retention: Retention, now_ms: i64) {
         }
     };
     let offsets = log.offsets();
-    let Some(keep_from) = first_to_keep(&segments, &offsets, retention, now_ms) else { return };
+    let Some(keep_from) = first_to_keep(&segments, &offsets, retention, now_ms) else {
+        return;
+    };
     match log.advance_log_start(keep_from) {
         Ok(start) => tracing::info!(
             topic = identity.topic,

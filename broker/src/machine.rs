@@ -17,33 +17,40 @@ use crate::env::Now;
 use crate::record_codec::{EncodedRecord, RecordError};
 
 /// Names a request that waits for its reply.
-pub type Token = u64;
+pub(crate) type Token = u64;
 
 /// What a machine wants done, in this order: records made durable, commands run, replies sent.
 #[derive(Debug)]
-pub struct Effects<R, P, C = Never> {
+pub(crate) struct Effects<R, P, C = Never> {
     /// The change of state, to be appended as one batch.
-    pub records: Vec<R>,
+    pub(crate) records: Vec<R>,
     /// Answers to waiting requests.
-    pub replies: Vec<(Token, P)>,
+    pub(crate) replies: Vec<(Token, P)>,
     /// Work for the shell.
-    pub commands: Vec<C>,
+    pub(crate) commands: Vec<C>,
 }
 
 /// The command type of machines that give none.
 #[derive(Debug)]
-pub enum Never {}
+pub(crate) enum Never {}
 
 impl<R, P, C> Default for Effects<R, P, C> {
     fn default() -> Self {
-        Self { records: Vec::new(), replies: Vec::new(), commands: Vec::new() }
+        Self {
+            records: Vec::new(),
+            replies: Vec::new(),
+            commands: Vec::new(),
+        }
     }
 }
 
 impl<R, P, C> Effects<R, P, C> {
     /// Only an answer.
-    pub fn reply(token: Token, reply: P) -> Self {
-        Self { replies: vec![(token, reply)], ..Self::default() }
+    pub(crate) fn reply(token: Token, reply: P) -> Self {
+        Self {
+            replies: vec![(token, reply)],
+            ..Self::default()
+        }
     }
 }
 

@@ -35,7 +35,10 @@ impl Partition {
         table.next += 1;
         let key = table.next;
         table.waiting.insert(key, (offset, Arc::clone(signal)));
-        Registration { waiters: Arc::clone(&self.waiters), key }
+        Registration {
+            waiters: Arc::clone(&self.waiters),
+            key,
+        }
     }
 }
 

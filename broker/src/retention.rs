@@ -27,7 +27,9 @@ pub(crate) fn first_to_keep(
         let [segment, next] = pair else { break };
         left = left.saturating_sub(segment.size);
         let too_old = retention.age.is_some_and(|age| {
-            segment.largest_timestamp.is_some_and(|newest| now_ms.saturating_sub(newest) > age)
+            segment
+                .largest_timestamp
+                .is_some_and(|newest| now_ms.saturating_sub(newest) > age)
         });
         let too_much = retention.bytes.is_some_and(|bytes| left >= bytes);
         // What is not durable yet must not go, and neither must what lies behind it.
@@ -62,18 +64,30 @@ mod tests {
     }
 
     fn by_age(age: i64) -> Retention {
-        Retention { age: Some(age), bytes: None }
+        Retention {
+            age: Some(age),
+            bytes: None,
+        }
     }
 
     fn by_bytes(bytes: u64) -> Retention {
-        Retention { age: None, bytes: Some(bytes) }
+        Retention {
+            age: None,
+            bytes: Some(bytes),
+        }
     }
 
     #[test]
     fn old_segments_go_and_the_active_one_stays() {
         let (segments, offsets) = log(&[10, 20, 30]);
-        assert_eq!(first_to_keep(&segments, &offsets, by_age(100), 125), Some(20));
-        assert_eq!(first_to_keep(&segments, &offsets, by_age(100), 1_000), Some(20));
+        assert_eq!(
+            first_to_keep(&segments, &offsets, by_age(100), 125),
+            Some(20)
+        );
+        assert_eq!(
+            first_to_keep(&segments, &offsets, by_age(100), 1_000),
+            Some(20)
+        );
         assert_eq!(first_to_keep(&segments, &offsets, by_age(100), 110), None);
     }
 
@@ -92,7 +106,10 @@ mod tests {
     #[test]
     fn size_never_falls_below_the_limit() {
         let (segments, offsets) = log(&[1, 2, 3, 4]);
-        assert_eq!(first_to_keep(&segments, &offsets, by_bytes(250), 0), Some(10));
+        assert_eq!(
+            first_to_keep(&segments, &offsets, by_bytes(250), 0),
+            Some(10)
+        );
         assert_eq!(first_to_keep(&segments, &offsets, by_bytes(400), 0), None);
         assert_eq!(first_to_keep(&segments, &offsets, by_bytes(0), 0), Some(30));
     }

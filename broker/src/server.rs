@@ -55,7 +55,10 @@ impl Census {
         }
         counts.total += 1;
         counts.per_address.insert(address, here + 1);
-        Some(Seat { census: Arc::clone(self), address })
+        Some(Seat {
+            census: Arc::clone(self),
+            address,
+        })
     }
 }
 
@@ -102,12 +105,21 @@ impl Server {
     ) {
         let config = &self.core.config;
         let address = peer.ip();
-        let seat = census.take(address, config.max_connections, config.max_connections_per_ip);
+        let seat = census.take(
+            address,
+            config.max_connections,
+            config.max_connections_per_ip,
+        );
         let Some(seat) = seat else {
             tracing::warn!(%peer, "connection refused: too many connections");
             return;
         };
-        let serve = connection::serve(Arc::clone(&self.core), stream, peer, Arc::clone(input_bytes));
+        let serve = connection::serve(
+            Arc::clone(&self.core),
+            stream,
+            peer,
+            Arc::clone(input_bytes),
+        );
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let _seat = seat;

@@ -65,7 +65,9 @@ pub(crate) fn call(core: &Arc<Core>, context: &Context, request: Request) -> Pen
         Request::Metadata(request) => reply(metadata::metadata(core, context, request)),
         Request::OffsetCommit(request) => reply(offsets::commit(core, context, request)),
         Request::OffsetFetch(request) => reply(offsets::fetch(core, context, request)),
-        Request::FindCoordinator(request) => ready(cluster::find_coordinator(core, context, request)),
+        Request::FindCoordinator(request) => {
+            ready(cluster::find_coordinator(core, context, request))
+        }
         Request::JoinGroup(request) => reply(groups::join(core, context, request)),
         Request::Heartbeat(request) => reply(groups::heartbeat(core, request)),
         Request::LeaveGroup(request) => reply(groups::leave(core, context, request)),

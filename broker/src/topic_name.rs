@@ -14,7 +14,10 @@ pub(crate) fn check(name: &str) -> Result<(), String> {
     } else if matches!(name, "." | "..") {
         Err(format!("A topic cannot be named '{name}'."))
     } else if name.len() > MAX_LEN {
-        Err(format!("The topic name is {} characters long; {MAX_LEN} are allowed.", name.len()))
+        Err(format!(
+            "The topic name is {} characters long; {MAX_LEN} are allowed.",
+            name.len()
+        ))
     } else if !name.bytes().all(legal) {
         Err(format!(
             "Topic name '{}' is illegal: only ASCII letters, digits, '.', '_' and '-' are allowed.",
@@ -31,7 +34,17 @@ mod tests {
 
     #[test]
     fn names_that_could_be_paths_are_refused() {
-        for bad in ["", ".", "..", "a/b", "a\\b", "a\0b", "ä", " ", &"x".repeat(250)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a\\b",
+            "a\0b",
+            "ä",
+            " ",
+            &"x".repeat(250),
+        ] {
             assert!(check(bad).is_err(), "{bad:?}");
         }
         for good in ["a", "a.b_c-D9", "...", &"x".repeat(249)] {

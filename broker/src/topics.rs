@@ -75,7 +75,11 @@ struct Tables {
 
 impl Topics {
     pub(crate) fn new(store: Arc<Store>, config: Arc<BrokerConfig>) -> Self {
-        Self { store, config, tables: RwLock::default() }
+        Self {
+            store,
+            config,
+            tables: RwLock::default(),
+        }
     }
 
     /// The topic of this name.
@@ -88,15 +92,15 @@ impl Topics {
         self.tables.read().by_id.get(&id).cloned()
     }
 
-    /// The topic that a request names, by id where it has one.
+    /// The topic that a request names, by id or by name as its version has it.
     ///
     /// # Errors
     /// `UNKNOWN_TOPIC_ID` or `UNKNOWN_TOPIC_OR_PARTITION`.
-    pub(crate) fn find(&self, name: &str, id: Uuid) -> Result<Arc<Topic>, ErrorCode> {
-        if id.is_nil() {
-            self.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
-        } else {
+    pub(crate) fn find(&self, name: &str, id: Uuid, by_id: bool) -> Result<Arc<Topic>, ErrorCode> {
+        if by_id {
             self.by_id(id).ok_or(ErrorCode::UnknownTopicId)
+        } else {
+            self.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
         }
     }
 
@@ -108,7 +112,12 @@ impl Topics {
     /// At most `limit` topics whose names are `from` or later, in order.
     pub(crate) fn from(&self, from: &str, limit: usize) -> Vec<Arc<Topic>> {
         let tables = self.tables.read();
-        tables.by_name.range(from.to_owned()..).take(limit).map(|(_, t)| Arc::clone(t)).collect()
+        tables
+            .by_name
+            .range(from.to_owned()..)
+            .take(limit)
+            .map(|(_, t)| Arc::clone(t))
+            .collect()
     }
 
     /// Makes the topic there with all its partitions; those that are there already stay.
@@ -129,7 +138,9 @@ impl Topics {
             partitions,
         });
         let mut tables = self.tables.write();
-        tables.by_name.insert(entry.name.clone(), Arc::clone(&topic));
+        tables
+            .by_name
+            .insert(entry.name.clone(), Arc::clone(&topic));
         tables.by_id.insert(entry.id, topic);
     }
 

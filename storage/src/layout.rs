@@ -89,6 +89,7 @@ impl LogFile {
     }
 
     /// The path of this file in `dir`; `None` for files without a fixed name.
+    #[cfg(test)]
     pub(crate) fn path(self, dir: &Path) -> Option<PathBuf> {
         match self {
             Self::Log(offset) => Some(log_file(dir, offset)),

@@ -38,6 +38,7 @@ impl LeaderEpochs {
     }
 
     /// The newest epoch.
+    #[cfg(test)]
     pub(crate) fn latest(&self) -> Option<i32> {
         self.entries.last().map(|(epoch, _)| *epoch)
     }

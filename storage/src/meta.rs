@@ -119,7 +119,9 @@ pub(crate) fn take(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskLock>, Ope
     // A directory that is not ours must not even get a lock file.
     if let Ok(entries) = disk.list(dir) {
         let known = |name: &str| entries.iter().any(|entry| entry.name == name);
-        let foreign = entries.iter().find(|entry| !layout::is_initial(&entry.name));
+        let foreign = entries
+            .iter()
+            .find(|entry| !layout::is_initial(&entry.name));
         if let Some(foreign) = foreign.filter(|_| !known(layout::META) && !known(layout::LOCK)) {
             return Err(OpenError::NotOurs {
                 dir: dir.to_owned(),

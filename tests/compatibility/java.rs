@@ -45,10 +45,17 @@ fn each_group_sees_each_order_once() {
 
     start(&broker, ORDER, &["order-12346"]).finish();
     let mut inventory = start(&broker, INVENTORY, &["inventory-service"]);
-    assert_eq!(printed(&mut inventory), second, "neither of the first two comes again");
+    assert_eq!(
+        printed(&mut inventory),
+        second,
+        "neither of the first two comes again"
+    );
 
     let mut email = start(&broker, INVENTORY, &["email-service"]);
-    assert_eq!([(); 3].map(|()| printed(&mut email)), [first, first, second]);
+    assert_eq!(
+        [(); 3].map(|()| printed(&mut email)),
+        [first, first, second]
+    );
 }
 
 #[test]
@@ -57,7 +64,9 @@ fn every_call_of_the_admin_client_answers() {
         return;
     }
     let broker = Broker::start();
-    let lines = JAVA.run(&broker, "admin", &["--topic", &unique(&JAVA, "admin")]).finish();
+    let lines = JAVA
+        .run(&broker, "admin", &["--topic", &unique(&JAVA, "admin")])
+        .finish();
     let calls: Vec<Line> = [
         "describeCluster",
         "createTopics",

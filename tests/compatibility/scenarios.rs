@@ -20,8 +20,14 @@ fn shape(client: &Client) -> Shape {
 
 /// Small records, `count` of them, spread over four partitions, whose values follow those before `first`.
 pub(crate) fn small(topic: &str, first: usize, count: usize) -> Vec<Record> {
-    let shape = Shape { partitions: 4, timestamp: now_ms(), ..Shape::PLAIN };
-    (first..first + count).map(|index| shape.record(topic, index)).collect()
+    let shape = Shape {
+        partitions: 4,
+        timestamp: now_ms(),
+        ..Shape::PLAIN
+    };
+    (first..first + count)
+        .map(|index| shape.record(topic, index))
+        .collect()
 }
 
 /// A name that no other scenario uses, also not that of an earlier run against a foreign broker.
@@ -81,7 +87,10 @@ pub(crate) fn a_topic_is_created_by_producing_to_it(client: &Client) {
     }
     let broker = Broker::start();
     let topic = unique(client, "on-demand");
-    let shape = Shape { partitions: 1, ..shape(client) };
+    let shape = Shape {
+        partitions: 1,
+        ..shape(client)
+    };
     let records = shape.records(&topic, 7);
     client.produce(&broker, &topic, "none", &records);
     Log::of(&records).expect(client.name, &client.consume(&broker, &topic, records.len()));
@@ -102,7 +111,11 @@ pub(crate) fn two_members_share_a_group(client: &Client) {
     settle(&mut [&mut first], 4);
     let mut second = client.member(&broker, &group, &topic, &[]);
     let held = settle(&mut [&mut first, &mut second], 4);
-    assert_eq!(held.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2], "a fair share");
+    assert_eq!(
+        held.iter().map(Vec::len).collect::<Vec<_>>(),
+        [2, 2],
+        "a fair share"
+    );
 
     let records = small(&topic, 0, 40);
     send(&mut producer, 0, &records);
@@ -113,7 +126,11 @@ pub(crate) fn two_members_share_a_group(client: &Client) {
     expect_only(&held[1], &of_second);
     read.extend(of_second);
 
-    let unread = second.finish().into_iter().filter(|line| matches!(line, Line::Record(_))).count();
+    let unread = second
+        .finish()
+        .into_iter()
+        .filter(|line| matches!(line, Line::Record(_)))
+        .count();
     assert_eq!(unread, 0, "records that came twice");
     settle(&mut [&mut first], 4);
     let records = small(&topic, 40, 40);
@@ -124,8 +141,13 @@ pub(crate) fn two_members_share_a_group(client: &Client) {
 }
 
 fn expect_only(partitions: &[i32], read: &[Consumed]) {
-    let foreign = read.iter().find(|record| !partitions.contains(&record.record.partition));
-    assert_eq!(foreign, None, "a record of a partition that the member does not hold");
+    let foreign = read
+        .iter()
+        .find(|record| !partitions.contains(&record.record.partition));
+    assert_eq!(
+        foreign, None,
+        "a record of a partition that the member does not hold"
+    );
 }
 
 pub(crate) fn a_restarted_member_continues(client: &Client) {
@@ -160,14 +182,18 @@ pub(crate) fn a_restarted_member_continues(client: &Client) {
 /// Has a member commit, and waits until it has.
 pub(crate) fn commit(member: &mut Program) {
     member.send(&"commit");
-    member.wait_for("it committed", |line| (line == Line::Committed(true)).then_some(()));
+    member.wait_for("it committed", |line| {
+        (line == Line::Committed(true)).then_some(())
+    });
 }
 
 pub(crate) fn a_restart_of_the_broker_loses_nothing(client: &Client) {
     if !client.is_here() {
         return;
     }
-    let Some(mut broker) = Broker::start_restartable(client.name) else { return };
+    let Some(mut broker) = Broker::start_restartable(client.name) else {
+        return;
+    };
     let topic = unique(client, "restarted");
     let group = format!("{topic}-group");
     client.create_topic(&broker, &topic, 4);
@@ -201,14 +227,30 @@ pub(crate) fn offsets_are_found_by_timestamp(client: &Client) {
     let start = now_ms() - 3_600_000;
     let records: Vec<Record> = (0_i64..20)
         .zip(Shape::PLAIN.records(&topic, 20))
-        .map(|(index, record)| Record { timestamp: start + index * 1000, ..record })
+        .map(|(index, record)| Record {
+            timestamp: start + index * 1000,
+            ..record
+        })
         .collect();
     client.produce(&broker, &topic, "gzip", &records);
 
-    for (asked, expected) in [(0, 0), (9_500, 10), (10_000, 10), (19_000, 19), (19_001, -1)] {
+    for (asked, expected) in [
+        (0, 0),
+        (9_500, 10),
+        (10_000, 10),
+        (19_000, 19),
+        (19_001, -1),
+    ] {
         let offsets = client.offsets(&broker, &topic, start + asked);
-        let found: Vec<_> = offsets.iter().map(|of| (of.earliest, of.latest, of.at)).collect();
-        assert_eq!(found, [(0, 20, expected), (0, 0, -1)], "{asked} ms after the first record");
+        let found: Vec<_> = offsets
+            .iter()
+            .map(|of| (of.earliest, of.latest, of.at))
+            .collect();
+        assert_eq!(
+            found,
+            [(0, 20, expected), (0, 0, -1)],
+            "{asked} ms after the first record"
+        );
     }
 }
 
@@ -225,8 +267,15 @@ pub(crate) fn groups_are_listed_and_described(client: &Client) {
     let mut held = settle(&mut [&mut first, &mut second], 4);
 
     let groups = client.groups(&broker, &group);
-    assert!(groups.listed.contains(&group), "{group} is not among {:?}", groups.listed);
-    assert_eq!((groups.group, groups.state.as_str()), (group.clone(), "Stable"));
+    assert!(
+        groups.listed.contains(&group),
+        "{group} is not among {:?}",
+        groups.listed
+    );
+    assert_eq!(
+        (groups.group, groups.state.as_str()),
+        (group.clone(), "Stable")
+    );
     let mut members = groups.members;
     members.sort();
     held.sort();
@@ -235,5 +284,8 @@ pub(crate) fn groups_are_listed_and_described(client: &Client) {
     first.finish();
     second.finish();
     let groups = client.groups(&broker, &group);
-    assert_eq!((groups.state.as_str(), groups.members), ("Empty", Vec::new()));
+    assert_eq!(
+        (groups.state.as_str(), groups.members),
+        ("Empty", Vec::new())
+    );
 }

@@ -31,7 +31,10 @@ impl Broker {
     /// A fresh broker with an empty data directory, or the one that `OTTLA_BOOTSTRAP` names.
     pub fn start() -> Self {
         match std::env::var("OTTLA_BOOTSTRAP") {
-            Ok(bootstrap) => Self { bootstrap, own: None },
+            Ok(bootstrap) => Self {
+                bootstrap,
+                own: None,
+            },
             Err(_) => Self::start_own(&[]),
         }
     }
@@ -39,7 +42,10 @@ impl Broker {
     /// A fresh broker that the test may stop; `None`, and a word on the terminal, against a foreign one.
     pub fn start_restartable(test: &str) -> Option<Self> {
         if std::env::var_os("OTTLA_BOOTSTRAP").is_some() {
-            skip(test, "the broker that OTTLA_BOOTSTRAP names is not ours to restart");
+            skip(
+                test,
+                "the broker that OTTLA_BOOTSTRAP names is not ours to restart",
+            );
             return None;
         }
         Some(Self::start_own(&[]))
@@ -104,12 +110,16 @@ impl Broker {
             .expect("a log file");
         let mut command = Command::new(binary());
         command.arg("serve").args(["--listen", &bootstrap]);
-        command.arg("--data-dir").arg(data_dir(own.directory.path()));
+        command
+            .arg("--data-dir")
+            .arg(data_dir(own.directory.path()));
         for setting in &own.settings {
             command.args(["--set", setting]);
         }
         command.stdin(Stdio::null());
-        command.stdout(log.try_clone().expect("a second handle of the log file")).stderr(log);
+        command
+            .stdout(log.try_clone().expect("a second handle of the log file"))
+            .stderr(log);
         let mut process = command.spawn().expect("the broker's program starts");
         let listening = Deadline::generous().poll(|| {
             if let Some(status) = process.try_wait().expect("the status of the broker") {
@@ -145,7 +155,11 @@ impl Drop for Broker {
             let log = fs::read_to_string(log_path(own.directory.path())).unwrap_or_default();
             let skipped = log.lines().count().saturating_sub(60);
             let tail: Vec<&str> = log.lines().skip(skipped).collect();
-            let _ = writeln!(std::io::stderr(), "end of the broker's log:\n{}", tail.join("\n"));
+            let _ = writeln!(
+                std::io::stderr(),
+                "end of the broker's log:\n{}",
+                tail.join("\n")
+            );
         }
     }
 }
@@ -160,7 +174,10 @@ fn log_path(directory: &Path) -> PathBuf {
 
 /// Sends a signal to a process that has not been waited for.
 pub(crate) fn signal(process: &Child, signal: Signal) {
-    let id = i32::try_from(process.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    let id = i32::try_from(process.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process id");
     kill_process(id, signal).expect("the signal is sent");
 }
 
@@ -198,12 +215,26 @@ fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace());
-    command.args(["build", "--quiet", "--workspace", "--bin", "ottla", "--message-format", "json"]);
+    command.args([
+        "build",
+        "--quiet",
+        "--workspace",
+        "--bin",
+        "ottla",
+        "--message-format",
+        "json",
+    ]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    let output = command.stderr(Stdio::inherit()).output().expect("cargo runs");
-    assert!(output.status.success(), "cargo cannot build the `ottla` binary");
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "cargo cannot build the `ottla` binary"
+    );
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

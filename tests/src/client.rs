@@ -51,7 +51,14 @@ pub static KCAT: Client = Client::new("kcat", ALL_CODECS);
 impl Client {
     const fn new(name: &'static str, codecs: &'static [&'static str]) -> Self {
         let installed = OnceLock::new();
-        Self { name, first_argument: None, codecs, null_header_values: true, empty_records: true, installed }
+        Self {
+            name,
+            first_argument: None,
+            codecs,
+            null_header_values: true,
+            empty_records: true,
+            installed,
+        }
     }
 
     const fn started_by(mut self, first_argument: &'static str) -> Self {
@@ -101,15 +108,24 @@ impl Client {
         if output.status.code() == Some(RUNTIME_IS_MISSING) && !is_ci() {
             return Err(said);
         }
-        assert!(output.status.success(), "installing {} failed:\n{said}", self.name);
-        Ok(workspace().join("target/clients").join(self.name).join("run"))
+        assert!(
+            output.status.success(),
+            "installing {} failed:\n{said}",
+            self.name
+        );
+        Ok(workspace()
+            .join("target/clients")
+            .join(self.name)
+            .join("run"))
     }
 
     /// Starts a scenario of the client's program.
     pub fn run(&self, broker: &Broker, scenario: &str, arguments: &[&str]) -> Program {
         let mut command = self.command();
         command.args(self.first_argument).arg(scenario);
-        command.args(["--bootstrap", broker.bootstrap()]).args(arguments);
+        command
+            .args(["--bootstrap", broker.bootstrap()])
+            .args(arguments);
         Program::start(&format!("{} {scenario}", self.name), command)
     }
 
@@ -132,20 +148,38 @@ impl Client {
             producer.send(&Numbered { index, record });
         }
         let mut acknowledged: Vec<u64> = (producer.finish().into_iter())
-            .filter_map(|line| if let Line::Ack(ack) = line { Some(ack.index) } else { None })
+            .filter_map(|line| {
+                if let Line::Ack(ack) = line {
+                    Some(ack.index)
+                } else {
+                    None
+                }
+            })
             .collect();
         acknowledged.sort_unstable();
         let all: Vec<u64> = (0..).take(records.len()).collect();
-        assert_eq!(acknowledged, all, "indices that {} got acknowledged", self.name);
+        assert_eq!(
+            acknowledged, all,
+            "indices that {} got acknowledged",
+            self.name
+        );
     }
 
     /// Reads `count` records of all partitions from the start, without a group.
     pub fn consume(&self, broker: &Broker, topic: &str, count: usize) -> Vec<Consumed> {
         let count = count.to_string();
-        let lines = self.run(broker, "consume", &["--topic", topic, "--count", &count]).finish();
+        let lines = self
+            .run(broker, "consume", &["--topic", topic, "--count", &count])
+            .finish();
         lines
             .into_iter()
-            .filter_map(|line| if let Line::Record(record) = line { Some(record) } else { None })
+            .filter_map(|line| {
+                if let Line::Record(record) = line {
+                    Some(record)
+                } else {
+                    None
+                }
+            })
             .collect()
     }
 
@@ -164,7 +198,13 @@ impl Client {
         let lines = self.run(broker, "offsets", &arguments).finish();
         let mut offsets: Vec<Offsets> = lines
             .into_iter()
-            .filter_map(|line| if let Line::Offsets(offsets) = line { Some(offsets) } else { None })
+            .filter_map(|line| {
+                if let Line::Offsets(offsets) = line {
+                    Some(offsets)
+                } else {
+                    None
+                }
+            })
             .collect();
         offsets.sort_by_key(|offsets| offsets.partition);
         offsets
@@ -197,7 +237,10 @@ pub fn settle(members: &mut [&mut Program], partitions: i32) -> Vec<Vec<i32>> {
         together.sort_unstable();
         (together == all && held.iter().all(|partitions| !partitions.is_empty())).then_some(())
     });
-    assert!(settled.is_some(), "members do not share {partitions} partitions: {held:?}");
+    assert!(
+        settled.is_some(),
+        "members do not share {partitions} partitions: {held:?}"
+    );
     for partitions in &mut held {
         partitions.sort_unstable();
     }

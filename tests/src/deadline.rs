@@ -48,6 +48,8 @@ impl Deadline {
 
 /// Milliseconds since 1970, as in the timestamp of a record.
 pub fn now_ms() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock after 1970");
     i64::try_from(elapsed.as_millis()).expect("a clock before the year 292 million")
 }

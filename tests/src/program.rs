@@ -83,9 +83,17 @@ impl Program {
     /// Starts `command`, with `name` for messages.
     pub fn start(name: &str, mut command: Command) -> Self {
         let errors = NamedTempFile::with_prefix("ottla-client-").expect("a temporary file");
-        let log = File::options().append(true).open(errors.path()).expect("the temporary file");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let log = File::options()
+            .append(true)
+            .open(errors.path())
+            .expect("the temporary file");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut stdin = child.stdin.take().expect("a piped stdin");
         let (input, unwritten) = channel::<String>();
         thread::spawn(move || {
@@ -105,7 +113,13 @@ impl Program {
                 }
             }
         });
-        Self { name: name.to_string(), child, input: Some(input), lines, errors }
+        Self {
+            name: name.to_string(),
+            child,
+            input: Some(input),
+            lines,
+            errors,
+        }
     }
 
     /// Writes one line to the program and does not wait for it to be read.
@@ -214,7 +228,11 @@ impl Program {
         let errors = fs::read_to_string(self.errors.path()).unwrap_or_default();
         let skipped = errors.lines().count().saturating_sub(40);
         let tail: Vec<&str> = errors.lines().skip(skipped).collect();
-        panic!("{} {what}; end of its stderr:\n{}", self.name, tail.join("\n"));
+        panic!(
+            "{} {what}; end of its stderr:\n{}",
+            self.name,
+            tail.join("\n")
+        );
     }
 }
 

@@ -94,7 +94,11 @@ impl Shape {
             0 => Vec::new(),
             1 => vec![("trace".to_string(), Bytes(Some(random.bytes(16))))],
             _ => {
-                let last = if self.null_header_values { None } else { Some(vec![0, 255, 10]) };
+                let last = if self.null_header_values {
+                    None
+                } else {
+                    Some(vec![0, 255, 10])
+                };
                 vec![
                     ("größe".to_string(), Bytes::from("ü")),
                     ("twice".to_string(), Bytes::from("first")),
@@ -107,7 +111,13 @@ impl Shape {
         let partition = i32::try_from(index % partitions).expect("a partition");
         // Neither constant nor rising within a partition.
         let late = i64::try_from(random.next() % 1000).expect("less than a second");
-        Record { partition, key, value, headers, timestamp: self.timestamp + late }
+        Record {
+            partition,
+            key,
+            value,
+            headers,
+            timestamp: self.timestamp + late,
+        }
     }
 }
 
@@ -126,7 +136,10 @@ impl Log {
     /// Appends records.
     pub fn extend(&mut self, records: &[Record]) {
         for record in records {
-            self.0.entry(record.partition).or_default().push(record.clone());
+            self.0
+                .entry(record.partition)
+                .or_default()
+                .push(record.clone());
         }
     }
 
@@ -134,18 +147,32 @@ impl Log {
     pub fn expect(&self, who: &str, consumed: &[Consumed]) {
         let mut read: BTreeMap<i32, Vec<&Consumed>> = BTreeMap::new();
         for record in consumed {
-            read.entry(record.record.partition).or_default().push(record);
+            read.entry(record.record.partition)
+                .or_default()
+                .push(record);
         }
         let partitions: Vec<_> = read.keys().collect();
-        assert_eq!(partitions, self.0.keys().collect::<Vec<_>>(), "partitions that {who} read");
+        assert_eq!(
+            partitions,
+            self.0.keys().collect::<Vec<_>>(),
+            "partitions that {who} read"
+        );
         for (partition, sent) in &self.0 {
             let read = &read[partition];
             for (position, (sent, read)) in sent.iter().zip(read).enumerate() {
                 let place = format!("{who}, partition {partition}, record {position}");
-                assert_eq!(usize::try_from(read.offset), Ok(position), "{place}: offset");
+                assert_eq!(
+                    usize::try_from(read.offset),
+                    Ok(position),
+                    "{place}: offset"
+                );
                 assert_eq!(read.record, *sent, "{place}");
             }
-            assert_eq!(read.len(), sent.len(), "records that {who} read of partition {partition}");
+            assert_eq!(
+                read.len(),
+                sent.len(),
+                "records that {who} read of partition {partition}"
+            );
         }
     }
 }
@@ -175,7 +202,10 @@ impl std::fmt::Debug for Bytes {
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.as_ref().map(|bytes| STANDARD.encode(bytes)).serialize(serializer)
+        self.0
+            .as_ref()
+            .map(|bytes| STANDARD.encode(bytes))
+            .serialize(serializer)
     }
 }
 
@@ -206,12 +236,16 @@ impl Random {
     fn bytes(&mut self, count: u64) -> Vec<u8> {
         let count = usize::try_from(count).expect("a length in memory");
         let words = std::iter::repeat_with(|| self.next().to_le_bytes());
-        words.take(count.div_ceil(8)).flatten().take(count).collect()
+        words
+            .take(count.div_ceil(8))
+            .flatten()
+            .take(count)
+            .collect()
     }
 }
 
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }

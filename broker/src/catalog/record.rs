@@ -34,7 +34,12 @@ impl CatalogRecord {
 
     pub(super) fn into_topic(self) -> Option<TopicEntry> {
         match self {
-            Self::TopicSet { name, id, partitions, overrides } => Some(TopicEntry {
+            Self::TopicSet {
+                name,
+                id,
+                partitions,
+                overrides,
+            } => Some(TopicEntry {
                 name,
                 id: Uuid::from_bytes(id),
                 partitions,
@@ -61,4 +66,3 @@ impl CatalogRecord {
         record_codec::decode(value.unwrap_or_default())
     }
 }
-

@@ -1,6 +1,9 @@
 use super::*;
 
-const NOW: Now = Now { monotonic: std::time::Duration::ZERO, wall_ms: 0 };
+const NOW: Now = Now {
+    monotonic: std::time::Duration::ZERO,
+    wall_ms: 0,
+};
 
 fn topic(name: &str, id: u128) -> TopicEntry {
     TopicEntry {
@@ -56,13 +59,20 @@ fn partitions_only_grow() {
     let mut catalog = Catalog::default();
     catalog.handle(CatalogEvent::Create(1, topic("a", 1)), NOW);
     let grow = |catalog: &mut Catalog, count| {
-        let event = CatalogEvent::AddPartitions { token: 1, topic: "a".to_owned(), count };
+        let event = CatalogEvent::AddPartitions {
+            token: 1,
+            topic: "a".to_owned(),
+            count,
+        };
         code(&catalog.handle(event, NOW))
     };
     assert_eq!(grow(&mut catalog, 1), Some(ErrorCode::InvalidPartitions));
     assert_eq!(grow(&mut catalog, 2), Some(ErrorCode::InvalidPartitions));
     assert_eq!(grow(&mut catalog, 3), None);
-    assert_eq!(catalog.topics().next().map(|topic| topic.partitions), Some(3));
+    assert_eq!(
+        catalog.topics().next().map(|topic| topic.partitions),
+        Some(3)
+    );
 }
 
 #[test]
@@ -83,7 +93,10 @@ fn producer_ids_are_never_reserved_twice_across_a_reload() {
     }
     let second = reloaded.handle(CatalogEvent::ReserveProducerIds(1), NOW);
     assert_eq!(*reply(&first), CatalogReply::ProducerIds(0));
-    assert_eq!(*reply(&second), CatalogReply::ProducerIds(PRODUCER_ID_BLOCK));
+    assert_eq!(
+        *reply(&second),
+        CatalogReply::ProducerIds(PRODUCER_ID_BLOCK)
+    );
 }
 
 proptest::proptest! {

@@ -93,18 +93,30 @@ impl Incoming {
             }
             if let Some(begun) = self.begun.take_if(|begun| self.buffer.len() >= begun.len) {
                 let bytes = self.buffer.split_to(begun.len).freeze();
-                return Ok(Some(Frame { bytes, held: begun.held }));
+                return Ok(Some(Frame {
+                    bytes,
+                    held: begun.held,
+                }));
             }
             self.make_room().await?;
             if self.read(idle).await? == 0 {
                 let between = self.begun.is_none() && self.buffer.is_empty();
-                return if between { Ok(None) } else { Err(InputError::Stalled) };
+                return if between {
+                    Ok(None)
+                } else {
+                    Err(InputError::Stalled)
+                };
             }
         }
     }
 
     /// Takes the length off the buffer once it is there.
     fn begin(&mut self) -> Result<Option<Begun>, InputError> {
+        let Some(prefix) = self.buffer.first_chunk::<PREFIX_LEN>() else {
+            return Ok(None);
+        };
+        // What no API may send is refused without waiting for the API.
+        frame_len(*prefix, self.max_frame)?;
         let Some(head) = self.buffer.first_chunk::<{ PREFIX_LEN + 2 }>() else {
             return Ok(None);
         };
@@ -133,13 +145,22 @@ impl Incoming {
         let share = u32::try_from(step).unwrap_or(u32::MAX);
         let acquire = Arc::clone(&self.input_bytes).acquire_many_owned(share);
         let acquired = timeout_at(self.last_input + STALL_TIMEOUT, acquire).await;
-        let more = acquired.map_err(|_| InputError::Crowded)?.map_err(|_| InputError::Idle)?;
+        let more = acquired
+            .map_err(|_| InputError::Crowded)?
+            .map_err(|_| InputError::Idle)?;
         match &mut begun.held {
             Some(held) => held.merge(more),
             None => begun.held = Some(more),
         }
         self.buffer.reserve(step);
         Ok(())
+    }
+
+    /// An answer has gone out: silence counts from here.
+    pub(super) fn answered(&mut self) {
+        if self.begun.is_none() && self.buffer.is_empty() {
+            self.last_input = Instant::now();
+        }
     }
 
     async fn read(&mut self, idle: bool) -> Result<usize, InputError> {

@@ -20,7 +20,10 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// # Cancel safety
 /// None: a frame may be cut short, and the connection cannot be used any more.
 pub(super) async fn write_frame(writer: &mut OwnedWriteHalf, frame: Frame) -> io::Result<()> {
-    let mut chunks = Chunks { chunks: frame.into_chunks(), first: 0 };
+    let mut chunks = Chunks {
+        chunks: frame.into_chunks(),
+        first: 0,
+    };
     while chunks.has_remaining() {
         match timeout(STALL_TIMEOUT, writer.write_buf(&mut chunks)).await {
             Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
@@ -49,7 +52,10 @@ impl Buf for Chunks {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.rest().iter().find(|chunk| !chunk.is_empty()).map_or(&[], |chunk| chunk)
+        self.rest()
+            .iter()
+            .find(|chunk| !chunk.is_empty())
+            .map_or(&[], |chunk| chunk)
     }
 
     fn advance(&mut self, mut count: usize) {

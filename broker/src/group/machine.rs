@@ -9,8 +9,16 @@ use crate::record_codec::{EncodedRecord, RecordError};
 
 impl From<super::Effects> for Effects<GroupRecord, Reply, Command> {
     fn from(effects: super::Effects) -> Self {
-        let super::Effects { records, replies, commands } = effects;
-        Self { records, replies, commands }
+        let super::Effects {
+            records,
+            replies,
+            commands,
+        } = effects;
+        Self {
+            records,
+            replies,
+            commands,
+        }
     }
 }
 

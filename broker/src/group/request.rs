@@ -176,6 +176,10 @@ pub(crate) struct FetchOffsetsRequest {
     /// The groups.
     pub(crate) groups: Vec<FetchOffsetsGroup>,
     /// Refuse partitions with a transactional commit pending; there is none yet.
+    #[allow(
+        dead_code,
+        reason = "matters once offsets can be committed in a transaction"
+    )]
     pub(crate) require_stable: bool,
 }
 

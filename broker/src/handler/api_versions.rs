@@ -44,7 +44,9 @@ fn is_software_name(name: &str) -> bool {
     let bytes = name.as_bytes();
     ends_well(bytes.first())
         && ends_well(bytes.last())
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(byte))
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(byte))
 }
 
 #[cfg(test)]

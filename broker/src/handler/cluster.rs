@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     Coordinator, DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
     FindCoordinatorRequest, FindCoordinatorResponse, Response,
 };
+use ottla_protocol::{ErrorCode, StrBytes};
 
 use crate::core::Core;
 use crate::service::Context;
@@ -20,6 +20,9 @@ const TRANSACTION: i8 = 1;
 /// `endpoint_type` of a request for brokers.
 const BROKERS: i8 = 1;
 
+/// `endpoint_type` of a request for controllers.
+const CONTROLLERS: i8 = 2;
+
 pub(crate) fn find_coordinator(
     core: &Arc<Core>,
     context: &Context,
@@ -27,9 +30,15 @@ pub(crate) fn find_coordinator(
 ) -> Response {
     let key_type = request.key_type;
     let batched = context.api_version >= FIRST_BATCHED_VERSION;
-    let keys = if batched { request.coordinator_keys } else { vec![request.key] };
-    let mut coordinators: Vec<Coordinator> =
-        keys.into_iter().map(|key| coordinator(core, context, key, key_type)).collect();
+    let keys = if batched {
+        request.coordinator_keys
+    } else {
+        vec![request.key]
+    };
+    let mut coordinators: Vec<Coordinator> = keys
+        .into_iter()
+        .map(|key| coordinator(core, context, key, key_type))
+        .collect();
     if batched {
         return Response::FindCoordinator(FindCoordinatorResponse {
             coordinators,
@@ -55,7 +64,10 @@ fn coordinator(core: &Core, context: &Context, key: StrBytes, key_type: i8) -> C
             ErrorCode::InvalidRequest,
             "This broker does not support transactions; use a producer without transactional.id.",
         )),
-        _ => Some((ErrorCode::InvalidRequest, "This broker has no coordinator of that type.")),
+        _ => Some((
+            ErrorCode::InvalidRequest,
+            "This broker has no coordinator of that type.",
+        )),
     };
     match refusal {
         Some((error_code, message)) => Coordinator {
@@ -85,9 +97,20 @@ pub(crate) fn describe(
     request: DescribeClusterRequest,
 ) -> Response {
     if context.api_version >= 1 && request.endpoint_type != BROKERS {
+        let (error_code, message) = if request.endpoint_type == CONTROLLERS {
+            (
+                ErrorCode::MismatchedEndpointType,
+                "This is the endpoint of a broker, not a controller.",
+            )
+        } else {
+            (
+                ErrorCode::UnsupportedEndpointType,
+                "There are no endpoints of that type.",
+            )
+        };
         return Response::DescribeCluster(DescribeClusterResponse {
-            error_code: ErrorCode::UnsupportedEndpointType,
-            error_message: Some(StrBytes::from_static("This broker has no controller endpoint.")),
+            error_code,
+            error_message: Some(StrBytes::from_static(message)),
             endpoint_type: request.endpoint_type,
             ..Default::default()
         });

@@ -1,12 +1,13 @@
 //! DescribeConfigs (key 32): settings with their values, sources and meanings.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
     DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym, Response,
 };
+use ottla_protocol::{ErrorCode, StrBytes};
 
 use crate::config::{ConfigEntry, describe_broker, describe_topic};
 use crate::core::Core;
@@ -16,9 +17,12 @@ const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
 pub(crate) fn describe(core: &Arc<Core>, request: DescribeConfigsRequest) -> Response {
+    // Each resource once, so that an answer is not much larger than all there is to tell.
+    let mut told = HashSet::new();
     let results = request
         .resources
         .iter()
+        .filter(|resource| told.insert((resource.resource_type, resource.resource_name.clone())))
         .map(|resource| match entries(core, resource) {
             Ok(entries) => DescribeConfigsResult {
                 resource_type: resource.resource_type,
@@ -39,7 +43,10 @@ pub(crate) fn describe(core: &Arc<Core>, request: DescribeConfigsRequest) -> Res
             },
         })
         .collect();
-    Response::DescribeConfigs(DescribeConfigsResponse { results, ..Default::default() })
+    Response::DescribeConfigs(DescribeConfigsResponse {
+        results,
+        ..Default::default()
+    })
 }
 
 fn entries(
@@ -60,9 +67,7 @@ fn entries(
         }
         // The empty name stands for the cluster-wide defaults, of which there are none.
         BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if name.parse() == Ok(core.config.node_id) => {
-            Ok(describe_broker(&core.config))
-        }
+        BROKER if name.parse() == Ok(core.config.node_id) => Ok(describe_broker(&core.config)),
         BROKER => Err((
             ErrorCode::InvalidRequest,
             format!(
@@ -78,11 +83,21 @@ fn entries(
 }
 
 fn is_wanted(resource: &DescribeConfigsResource, name: &str) -> bool {
-    resource.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|key| *key == name))
+    resource
+        .configuration_keys
+        .as_ref()
+        .is_none_or(|keys| keys.iter().any(|key| *key == name))
 }
 
-fn described(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
-    let synonyms = if request.include_synonyms { entry.synonyms } else { Vec::new() };
+fn described(
+    entry: ConfigEntry,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResourceResult {
+    let synonyms = if request.include_synonyms {
+        entry.synonyms
+    } else {
+        Vec::new()
+    };
     DescribeConfigsResourceResult {
         name: StrBytes::from_static(entry.name),
         value: entry.value.map(StrBytes::from),
@@ -98,6 +113,8 @@ fn described(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeCo
             })
             .collect(),
         config_type: entry.config_type.code(),
-        documentation: request.include_documentation.then(|| StrBytes::from_static(entry.documentation)),
+        documentation: request
+            .include_documentation
+            .then(|| StrBytes::from_static(entry.documentation)),
     }
 }

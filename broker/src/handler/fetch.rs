@@ -27,6 +27,9 @@ use crate::topics::Topic;
 /// The first version in which a client says that it can read zstd.
 const FIRST_ZSTD_VERSION: i16 = 10;
 
+/// The first version that names topics by id.
+const FIRST_TOPIC_ID: i16 = 13;
+
 /// Before this version a client knows no `KAFKA_STORAGE_ERROR`.
 const FIRST_STORAGE_ERROR_VERSION: i16 = 6;
 
@@ -51,9 +54,18 @@ pub(crate) fn fetch(
     context: &Context,
     request: FetchRequest,
 ) -> impl Future<Output = Response> + Send + use<> {
-    let topics =
-        request.topics.iter().map(|topic| core.topics.find(&topic.topic, topic.topic_id)).collect();
-    let plan = Plan { core: Arc::clone(core), request, topics, api_version: context.api_version };
+    let by_id = context.api_version >= FIRST_TOPIC_ID;
+    let topics = request
+        .topics
+        .iter()
+        .map(|topic| core.topics.find(&topic.topic, topic.topic_id, by_id))
+        .collect();
+    let plan = Plan {
+        core: Arc::clone(core),
+        request,
+        topics,
+        api_version: context.api_version,
+    };
     async move {
         if plan.request.session_id != 0 {
             return Response::Fetch(FetchResponse {
@@ -68,13 +80,17 @@ pub(crate) fn fetch(
 
 impl Plan {
     fn targets(&self) -> impl Iterator<Item = Result<Target<'_>, ErrorCode>> {
-        self.request.topics.iter().zip(&self.topics).flat_map(|(topic, found)| {
-            topic.partitions.iter().map(move |wanted| {
-                let topic = found.as_ref().map_err(|code| *code)?;
-                let partition = topic.partition(wanted.partition)?;
-                Ok(Target { partition, wanted })
+        self.request
+            .topics
+            .iter()
+            .zip(&self.topics)
+            .flat_map(|(topic, found)| {
+                topic.partitions.iter().map(move |wanted| {
+                    let topic = found.as_ref().map_err(|code| *code)?;
+                    let partition = topic.partition(wanted.partition)?;
+                    Ok(Target { partition, wanted })
+                })
             })
-        })
     }
 
     /// Returns when there are enough bytes, when waiting is over, or when a partition has an
@@ -88,7 +104,11 @@ impl Plan {
         let _registrations: Vec<Registration> = self
             .targets()
             .flatten()
-            .map(|target| target.partition.wake_at(target.wanted.fetch_offset + 1, &signal))
+            .map(|target| {
+                target
+                    .partition
+                    .wake_at(target.wanted.fetch_offset + 1, &signal)
+            })
             .collect();
         let enough = async {
             while !self.has_enough() {
@@ -137,7 +157,10 @@ impl Plan {
                 partitions,
             });
         }
-        FetchResponse { responses: answers, ..Default::default() }
+        FetchResponse {
+            responses: answers,
+            ..Default::default()
+        }
     }
 
     /// The answer for one partition, with at most `left` bytes of records; the first non-empty
@@ -178,8 +201,14 @@ impl Plan {
         left: usize,
         first: bool,
     ) -> Result<PartitionData, ErrorCode> {
-        let topic = self.topics.get(topic).ok_or(ErrorCode::UnknownServerError)?;
-        let partition = topic.as_ref().map_err(|code| *code)?.partition(wanted.partition)?;
+        let topic = self
+            .topics
+            .get(topic)
+            .ok_or(ErrorCode::UnknownServerError)?;
+        let partition = topic
+            .as_ref()
+            .map_err(|code| *code)?
+            .partition(wanted.partition)?;
         let target = Target { partition, wanted };
         target.check()?;
         if let Some(diverging) = target.divergence() {
@@ -188,7 +217,9 @@ impl Plan {
             return Ok(data);
         }
         let limit = left.min(usize::try_from(wanted.partition_max_bytes).unwrap_or(0));
-        let read = self.read_log(partition, wanted.fetch_offset, limit, first).await?;
+        let read = self
+            .read_log(partition, wanted.fetch_offset, limit, first)
+            .await?;
         if self.api_version < FIRST_ZSTD_VERSION && has_zstd(&read.records) {
             return Err(ErrorCode::UnsupportedCompressionType);
         }
@@ -205,11 +236,16 @@ impl Plan {
     ) -> Result<LogRead, ErrorCode> {
         let log = Arc::clone(partition.log());
         if log.is_resident(from, limit) {
-            return log.read(from, limit, first, Bound::HighWatermark).map_err(|e| read_code(&e));
+            return log
+                .read(from, limit, first, Bound::HighWatermark)
+                .map_err(|e| read_code(&e));
         }
-        let read =
-            self.core.blocking(move || log.read(from, limit, first, Bound::HighWatermark));
-        read.await.map_err(|_| ErrorCode::UnknownServerError)?.map_err(|error| read_code(&error))
+        let read = self
+            .core
+            .blocking(move || log.read(from, limit, first, Bound::HighWatermark));
+        read.await
+            .map_err(|_| ErrorCode::UnknownServerError)?
+            .map_err(|error| read_code(&error))
     }
 
     fn data(&self, wanted: &FetchPartition, offsets: Offsets, records: Bytes) -> PartitionData {
@@ -240,7 +276,8 @@ impl Target<'_> {
         }
         let limit = usize::try_from(self.wanted.partition_max_bytes).unwrap_or(0);
         let log = self.partition.log();
-        log.available(self.wanted.fetch_offset, limit).map_err(|error| read_code(&error))
+        log.available(self.wanted.fetch_offset, limit)
+            .map_err(|error| read_code(&error))
     }
 
     /// Where the reader's log parts from ours, if the epoch of its last record tells (KIP-595).
@@ -251,7 +288,7 @@ impl Target<'_> {
         }
         let (epoch, end_offset) = self.partition.log().end_offset_for_epoch(last);
         (epoch < last || end_offset < self.wanted.fetch_offset)
-            .then(|| DivergingEpoch { epoch, end_offset })
+            .then_some(DivergingEpoch { epoch, end_offset })
     }
 }
 

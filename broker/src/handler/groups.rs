@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest,
     DescribeGroupsResponse, DescribedGroup, DescribedGroupMember, HeartbeatRequest,
@@ -12,6 +11,7 @@ use ottla_protocol::message::{
     LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, ListedGroup,
     MemberIdentity, MemberResponse, Response, SyncGroupRequest, SyncGroupResponse,
 };
+use ottla_protocol::{ErrorCode, StrBytes};
 
 use crate::core::Core;
 use crate::group::{self, Event, GroupCoordinator, GroupError, Reply};
@@ -98,8 +98,16 @@ pub(crate) fn join(
     async move {
         let mut response = match reply.await {
             Ok(Reply::Join(reply)) => joined(reply),
-            Ok(_) => JoinGroupResponse { error_code: MISMATCH, member_id, ..Default::default() },
-            Err(error_code) => JoinGroupResponse { error_code, member_id, ..Default::default() },
+            Ok(_) => JoinGroupResponse {
+                error_code: MISMATCH,
+                member_id,
+                ..Default::default()
+            },
+            Err(error_code) => JoinGroupResponse {
+                error_code,
+                member_id,
+                ..Default::default()
+            },
         };
         if api_version < 7 && response.protocol_name.is_none() {
             response.protocol_name = Some(StrBytes::default());
@@ -145,7 +153,12 @@ pub(crate) fn sync(
         assignments: request
             .assignments
             .iter()
-            .map(|entry| (arc(&entry.member_id), Bytes::copy_from_slice(&entry.assignment)))
+            .map(|entry| {
+                (
+                    arc(&entry.member_id),
+                    Bytes::copy_from_slice(&entry.assignment),
+                )
+            })
             .collect(),
     };
     let reply = ask(core, |token| Event::Sync(token, event));
@@ -158,8 +171,14 @@ pub(crate) fn sync(
                 assignment: reply.assignment,
                 ..Default::default()
             },
-            Ok(_) => SyncGroupResponse { error_code: MISMATCH, ..Default::default() },
-            Err(error_code) => SyncGroupResponse { error_code, ..Default::default() },
+            Ok(_) => SyncGroupResponse {
+                error_code: MISMATCH,
+                ..Default::default()
+            },
+            Err(error_code) => SyncGroupResponse {
+                error_code,
+                ..Default::default()
+            },
         })
     }
 }
@@ -181,7 +200,10 @@ pub(crate) fn heartbeat(
             Ok(_) => MISMATCH,
             Err(error_code) => error_code,
         };
-        Response::Heartbeat(HeartbeatResponse { error_code, ..Default::default() })
+        Response::Heartbeat(HeartbeatResponse {
+            error_code,
+            ..Default::default()
+        })
     }
 }
 
@@ -194,7 +216,10 @@ pub(crate) fn leave(
     let members = if batched {
         request.members
     } else {
-        vec![MemberIdentity { member_id: request.member_id, ..Default::default() }]
+        vec![MemberIdentity {
+            member_id: request.member_id,
+            ..Default::default()
+        }]
     };
     let event = group::LeaveRequest {
         api_version: context.api_version,
@@ -215,8 +240,14 @@ pub(crate) fn leave(
                 members: reply.members.iter().map(left).collect(),
                 ..Default::default()
             },
-            Ok(_) => LeaveGroupResponse { error_code: MISMATCH, ..Default::default() },
-            Err(error_code) => LeaveGroupResponse { error_code, ..Default::default() },
+            Ok(_) => LeaveGroupResponse {
+                error_code: MISMATCH,
+                ..Default::default()
+            },
+            Err(error_code) => LeaveGroupResponse {
+                error_code,
+                ..Default::default()
+            },
         })
     }
 }
@@ -235,22 +266,33 @@ pub(crate) fn describe(
     request: DescribeGroupsRequest,
 ) -> impl Future<Output = Response> + Send + use<> {
     let api_version = context.api_version;
-    let event = group::DescribeRequest { api_version, groups: arcs(&request.groups) };
+    let event = group::DescribeRequest {
+        api_version,
+        groups: arcs(&request.groups),
+    };
     let reply = ask(core, |token| Event::Describe(token, event));
     async move {
         let groups = match reply.await {
-            Ok(Reply::Describe(groups)) => {
-                groups.into_iter().map(|group| described(group, api_version)).collect()
-            }
+            Ok(Reply::Describe(groups)) => groups
+                .into_iter()
+                .map(|group| described(group, api_version))
+                .collect(),
             Ok(_) => failed_descriptions(request.groups, MISMATCH),
             Err(error_code) => failed_descriptions(request.groups, error_code),
         };
-        Response::DescribeGroups(DescribeGroupsResponse { groups, ..Default::default() })
+        Response::DescribeGroups(DescribeGroupsResponse {
+            groups,
+            ..Default::default()
+        })
     }
 }
 
 fn failed_descriptions(groups: Vec<StrBytes>, error_code: ErrorCode) -> Vec<DescribedGroup> {
-    let failed = |group_id| DescribedGroup { error_code, group_id, ..Default::default() };
+    let failed = |group_id| DescribedGroup {
+        error_code,
+        group_id,
+        ..Default::default()
+    };
     groups.into_iter().map(failed).collect()
 }
 
@@ -294,8 +336,14 @@ pub(crate) fn list(
                 groups: groups.iter().map(listed).collect(),
                 ..Default::default()
             },
-            Ok(_) => ListGroupsResponse { error_code: MISMATCH, ..Default::default() },
-            Err(error_code) => ListGroupsResponse { error_code, ..Default::default() },
+            Ok(_) => ListGroupsResponse {
+                error_code: MISMATCH,
+                ..Default::default()
+            },
+            Err(error_code) => ListGroupsResponse {
+                error_code,
+                ..Default::default()
+            },
         })
     }
 }
@@ -317,7 +365,10 @@ pub(crate) fn delete(
     let reply = ask(core, |token| Event::DeleteGroups(token, groups));
     async move {
         let failed = |error_code: ErrorCode| {
-            let result = |group_id| DeletableGroupResult { group_id, error_code };
+            let result = |group_id| DeletableGroupResult {
+                group_id,
+                error_code,
+            };
             request.groups_names.iter().cloned().map(result).collect()
         };
         let results = match reply.await {
@@ -331,6 +382,9 @@ pub(crate) fn delete(
             Ok(_) => failed(MISMATCH),
             Err(error_code) => failed(error_code),
         };
-        Response::DeleteGroups(DeleteGroupsResponse { results, ..Default::default() })
+        Response::DeleteGroups(DeleteGroupsResponse {
+            results,
+            ..Default::default()
+        })
     }
 }

@@ -55,14 +55,24 @@ pub(crate) fn list_offsets(
                     Err(error_code) => answer(wanted.partition_index, error_code),
                 });
             }
-            topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+            topics.push(ListOffsetsTopicResponse {
+                name: topic.name,
+                partitions,
+            });
         }
-        Response::ListOffsets(ListOffsetsResponse { topics, ..Default::default() })
+        Response::ListOffsets(ListOffsetsResponse {
+            topics,
+            ..Default::default()
+        })
     }
 }
 
 fn answer(partition_index: i32, error_code: ErrorCode) -> ListOffsetsPartitionResponse {
-    ListOffsetsPartitionResponse { partition_index, error_code, ..Default::default() }
+    ListOffsetsPartitionResponse {
+        partition_index,
+        error_code,
+        ..Default::default()
+    }
 }
 
 async fn look_up(
@@ -75,7 +85,9 @@ async fn look_up(
     if let Err(error_code) = check_leader_epoch(wanted.current_leader_epoch, &partition) {
         return answer(index, error_code);
     }
-    let search = core.blocking(move || find(partition.log(), wanted.timestamp, committed)).await;
+    let search = core
+        .blocking(move || find(partition.log(), wanted.timestamp, committed))
+        .await;
     match search {
         Ok(Ok(found)) => ListOffsetsPartitionResponse {
             timestamp: found.timestamp,
@@ -93,9 +105,21 @@ async fn look_up(
 
 fn find(log: &Log, timestamp: i64, committed: bool) -> Result<TimestampOffset, ReadError> {
     let offsets = log.offsets();
-    let at = |offset| TimestampOffset { timestamp: -1, offset, leader_epoch: log.leader_epoch() };
-    let none = TimestampOffset { timestamp: -1, offset: -1, leader_epoch: -1 };
-    let end = if committed { offsets.last_stable_offset } else { offsets.high_watermark };
+    let at = |offset| TimestampOffset {
+        timestamp: -1,
+        offset,
+        leader_epoch: log.leader_epoch(),
+    };
+    let none = TimestampOffset {
+        timestamp: -1,
+        offset: -1,
+        leader_epoch: -1,
+    };
+    let end = if committed {
+        offsets.last_stable_offset
+    } else {
+        offsets.high_watermark
+    };
     let found = match timestamp {
         LATEST => Some(at(end)),
         EARLIEST | EARLIEST_LOCAL => Some(at(offsets.log_start_offset)),
@@ -133,7 +157,10 @@ pub(crate) fn offset_for_leader_epoch(
             }
         })
         .collect();
-    Response::OffsetForLeaderEpoch(OffsetForLeaderEpochResponse { topics, ..Default::default() })
+    Response::OffsetForLeaderEpoch(OffsetForLeaderEpochResponse {
+        topics,
+        ..Default::default()
+    })
 }
 
 fn epoch_end(

@@ -1,14 +1,15 @@
 //! Metadata (key 3) and DescribeTopicPartitions (key 75): topics and who leads their partitions.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
     DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic, Response,
 };
+use ottla_protocol::{ErrorCode, StrBytes};
 use uuid::Uuid;
 
 use super::topics::{create_topic, new_topic};
@@ -35,13 +36,27 @@ pub(crate) fn metadata(
         let may_create = core.config.auto_create_topics_enable
             && (version < FIRST_ALLOW_CREATION || request.allow_auto_topic_creation);
         let topics = match request.topics {
-            None => core.topics.all().iter().map(|topic| describe(&core, topic)).collect(),
-            Some(topics) if topics.is_empty() && version == 0 => {
-                core.topics.all().iter().map(|topic| describe(&core, topic)).collect()
-            }
+            None => core
+                .topics
+                .all()
+                .iter()
+                .map(|topic| describe(&core, topic))
+                .collect(),
+            Some(topics) if topics.is_empty() && version == 0 => core
+                .topics
+                .all()
+                .iter()
+                .map(|topic| describe(&core, topic))
+                .collect(),
             Some(wanted) => {
-                let mut topics = Vec::with_capacity(wanted.len());
+                // Told once however often it is asked for, so that an answer is not much larger
+                // than all there is to tell.
+                let mut told = HashSet::new();
+                let mut topics = Vec::new();
                 for topic in wanted {
+                    if !told.insert((topic.topic_id, topic.name.clone())) {
+                        continue;
+                    }
                     topics.push(look_up(&core, topic, may_create).await);
                 }
                 topics
@@ -92,13 +107,21 @@ async fn look_up(
 }
 
 fn missing(name: Option<StrBytes>, topic_id: Uuid, error_code: ErrorCode) -> MetadataResponseTopic {
-    MetadataResponseTopic { error_code, name, topic_id, ..Default::default() }
+    MetadataResponseTopic {
+        error_code,
+        name,
+        topic_id,
+        ..Default::default()
+    }
 }
 
 /// Whether clients should treat the topic as the broker's own. It is the name that tells, as in
 /// Kafka.
 fn is_internal(name: &str) -> bool {
-    matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
 }
 
 fn describe(core: &Core, topic: &Topic) -> MetadataResponseTopic {
@@ -141,7 +164,11 @@ impl Place {
         let here = |is: bool| if is { vec![node] } else { Vec::new() };
         Self {
             index: i32::try_from(index).unwrap_or(i32::MAX),
-            error_code: if available { ErrorCode::None } else { ErrorCode::LeaderNotAvailable },
+            error_code: if available {
+                ErrorCode::None
+            } else {
+                ErrorCode::LeaderNotAvailable
+            },
             leader: if available { node } else { -1 },
             replicas: vec![node],
             in_sync: here(available),
@@ -157,9 +184,17 @@ pub(crate) fn describe_topic_partitions(
     let mut page = Page::new(request.response_partition_limit, request.cursor);
     let topics = if request.topics.is_empty() {
         let from = page.from.as_ref().map_or("", |cursor| &cursor.topic_name);
-        core.topics.from(from, MAX_DESCRIBED_PARTITIONS + 1).into_iter().map(Ok).collect()
+        core.topics
+            .from(from, MAX_DESCRIBED_PARTITIONS + 1)
+            .into_iter()
+            .map(Ok)
+            .collect()
     } else {
-        requested(core, request.topics.into_iter().map(|topic| topic.name).collect(), &page)
+        requested(
+            core,
+            request.topics.into_iter().map(|topic| topic.name).collect(),
+            &page,
+        )
     };
     for topic in topics {
         if page.next.is_some() {
@@ -187,14 +222,16 @@ fn requested(core: &Core, mut names: Vec<StrBytes>, page: &Page) -> Vec<Describe
         names.retain(|name| *name >= cursor.topic_name);
     }
     let find = |name: StrBytes| {
-        core.topics.by_name(&name).ok_or_else(|| DescribeTopicPartitionsResponseTopic {
-            error_code: match topic_name::check(&name) {
-                Ok(()) => ErrorCode::UnknownTopicOrPartition,
-                Err(_) => ErrorCode::InvalidTopicException,
-            },
-            name: Some(name),
-            ..Default::default()
-        })
+        core.topics
+            .by_name(&name)
+            .ok_or_else(|| DescribeTopicPartitionsResponseTopic {
+                error_code: match topic_name::check(&name) {
+                    Ok(()) => ErrorCode::UnknownTopicOrPartition,
+                    Err(_) => ErrorCode::InvalidTopicException,
+                },
+                name: Some(name),
+                ..Default::default()
+            })
     };
     names.into_iter().map(find).collect()
 }
@@ -209,8 +246,15 @@ struct Page {
 
 impl Page {
     fn new(limit: i32, from: Option<Cursor>) -> Self {
-        let left = usize::try_from(limit).unwrap_or(0).clamp(1, MAX_DESCRIBED_PARTITIONS);
-        Self { from, left, topics: Vec::new(), next: None }
+        let left = usize::try_from(limit)
+            .unwrap_or(0)
+            .clamp(1, MAX_DESCRIBED_PARTITIONS);
+        Self {
+            from,
+            left,
+            topics: Vec::new(),
+            next: None,
+        }
     }
 
     fn add(&mut self, core: &Core, topic: &Topic) {
@@ -235,7 +279,9 @@ impl Page {
             name: Some(topic.name.clone()),
             topic_id: topic.id,
             is_internal: is_internal(&topic.name),
-            partitions: (first..end).map(|index| partition(core, topic, index)).collect(),
+            partitions: (first..end)
+                .map(|index| partition(core, topic, index))
+                .collect(),
             ..Default::default()
         });
     }

@@ -42,7 +42,8 @@ pub(crate) fn commit(
     context: &Context,
     request: OffsetCommitRequest,
 ) -> impl Future<Output = Response> + Send + use<> {
-    let (known, mut refused) = known_topics(core, &request.topics);
+    let by_id = context.api_version >= FIRST_TOPIC_ID;
+    let (known, mut refused) = known_topics(core, &request.topics, by_id);
     let event = group::CommitOffsetsRequest {
         api_version: context.api_version,
         group_id: arc(&request.group_id),
@@ -60,7 +61,10 @@ pub(crate) fn commit(
             Err(error_code) => failed_commit(&request.topics, error_code),
         };
         topics.append(&mut refused);
-        Response::OffsetCommit(OffsetCommitResponse { topics, ..Default::default() })
+        Response::OffsetCommit(OffsetCommitResponse {
+            topics,
+            ..Default::default()
+        })
     }
 }
 
@@ -68,24 +72,22 @@ pub(crate) fn commit(
 fn known_topics(
     core: &Core,
     topics: &[OffsetCommitRequestTopic],
+    by_id: bool,
 ) -> (Vec<group::CommitTopic>, Vec<OffsetCommitResponseTopic>) {
     let mut known = Vec::new();
     let mut refused = Vec::new();
     for topic in topics {
-        let Ok(found) = core.topics.find(&topic.name, topic.topic_id) else {
-            let error_code = if topic.topic_id.is_nil() {
-                ErrorCode::UnknownTopicOrPartition
-            } else {
-                ErrorCode::UnknownTopicId
-            };
-            refused.extend(failed_commit(std::slice::from_ref(topic), error_code));
-            continue;
+        let found = match core.topics.find(&topic.name, topic.topic_id, by_id) {
+            Ok(found) => found,
+            Err(error_code) => {
+                refused.extend(failed_commit(std::slice::from_ref(topic), error_code));
+                continue;
+            }
         };
-        let (exists, missing): (Vec<_>, Vec<_>) =
-            topic.partitions.iter().partition(|partition| {
-                usize::try_from(partition.partition_index)
-                    .is_ok_and(|index| index < found.partition_count())
-            });
+        let (exists, missing): (Vec<_>, Vec<_>) = topic.partitions.iter().partition(|partition| {
+            usize::try_from(partition.partition_index)
+                .is_ok_and(|index| index < found.partition_count())
+        });
         if !missing.is_empty() {
             refused.push(OffsetCommitResponseTopic {
                 name: topic.name.clone(),
@@ -157,8 +159,14 @@ pub(crate) fn fetch(
 ) -> impl Future<Output = Response> + Send + use<> {
     let api_version = context.api_version;
     let (groups, unknown) = wanted_groups(core, api_version, &request);
-    let ids: Vec<_> = groups.iter().map(|group| Arc::clone(&group.group_id)).collect();
-    let event = group::FetchOffsetsRequest { groups, require_stable: request.require_stable };
+    let ids: Vec<_> = groups
+        .iter()
+        .map(|group| Arc::clone(&group.group_id))
+        .collect();
+    let event = group::FetchOffsetsRequest {
+        groups,
+        require_stable: request.require_stable,
+    };
     let reply = ask(core, |token| Event::FetchOffsets(token, event));
     let core = Arc::clone(core);
     async move {
@@ -171,9 +179,10 @@ pub(crate) fn fetch(
             ids.iter().map(group).collect::<Vec<_>>()
         };
         let mut groups = match reply.await {
-            Ok(Reply::FetchOffsets(groups)) => {
-                groups.iter().map(|group| fetched(&core.topics, api_version, group)).collect()
-            }
+            Ok(Reply::FetchOffsets(groups)) => groups
+                .iter()
+                .map(|group| fetched(&core.topics, api_version, group))
+                .collect(),
             Ok(_) => failed(MISMATCH),
             Err(error_code) => failed(error_code),
         };
@@ -181,7 +190,10 @@ pub(crate) fn fetch(
             group.topics.append(&mut topics);
         }
         Response::OffsetFetch(if api_version >= FIRST_BATCHED_FETCH {
-            OffsetFetchResponse { groups, ..Default::default() }
+            OffsetFetchResponse {
+                groups,
+                ..Default::default()
+            }
         } else {
             single_group(groups.pop().unwrap_or_default())
         })
@@ -207,7 +219,10 @@ fn wanted_groups(
                 })
                 .collect()
         });
-        let group = group::FetchOffsetsGroup { group_id: arc(&request.group_id), topics };
+        let group = group::FetchOffsetsGroup {
+            group_id: arc(&request.group_id),
+            topics,
+        };
         return (vec![group], Vec::new());
     }
     let mut unknown = Vec::new();
@@ -228,7 +243,10 @@ fn wanted_groups(
             };
             topics.iter().filter_map(resolve).collect()
         });
-        groups.push(group::FetchOffsetsGroup { group_id: arc(&group.group_id), topics });
+        groups.push(group::FetchOffsetsGroup {
+            group_id: arc(&group.group_id),
+            topics,
+        });
         unknown.push(missing);
     }
     (groups, unknown)
@@ -255,7 +273,9 @@ fn fetched(
     group: &group::FetchedGroup,
 ) -> OffsetFetchResponseGroup {
     let topic = |topic: &group::FetchedTopic| {
-        let id = topic.topic_id.or_else(|| topics.by_name(&topic.name).map(|topic| topic.id));
+        let id = topic
+            .topic_id
+            .or_else(|| topics.by_name(&topic.name).map(|topic| topic.id));
         if api_version >= FIRST_TOPIC_ID && id.is_none() {
             return None;
         }
@@ -326,8 +346,14 @@ pub(crate) fn delete(
                 topics: reply.topics.iter().map(deleted).collect(),
                 ..Default::default()
             },
-            Ok(_) => OffsetDeleteResponse { error_code: MISMATCH, ..Default::default() },
-            Err(error_code) => OffsetDeleteResponse { error_code, ..Default::default() },
+            Ok(_) => OffsetDeleteResponse {
+                error_code: MISMATCH,
+                ..Default::default()
+            },
+            Err(error_code) => OffsetDeleteResponse {
+                error_code,
+                ..Default::default()
+            },
         })
     }
 }

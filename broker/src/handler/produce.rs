@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, Response,
     TopicProduceResponse,
 };
 use ottla_protocol::record::{Rejection, validate};
+use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_storage::error::AppendError;
 use ottla_storage::log::{Append, Appended};
 use tokio::sync::Notify;
@@ -19,6 +19,9 @@ use crate::core::Core;
 use crate::partition::{Partition, Registration};
 use crate::service::{Answer, Context};
 use crate::topics::Topic;
+
+/// The first version that names topics by id.
+const FIRST_TOPIC_ID: i16 = 13;
 
 /// A batch that was appended and is not durable yet.
 struct Pending {
@@ -37,7 +40,11 @@ struct Refusal {
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
-        Self { code, message: None, records: Vec::new() }
+        Self {
+            code,
+            message: None,
+            records: Vec::new(),
+        }
     }
 }
 
@@ -52,8 +59,9 @@ pub(crate) fn produce(
     let mut response = ProduceResponse::default();
     let now_ms = core.env.now().wall_ms;
     let refusal = request_refusal(&request);
+    let by_id = context.api_version >= FIRST_TOPIC_ID;
     for data in request.topic_data {
-        let topic = core.topics.find(&data.name, data.topic_id);
+        let topic = core.topics.find(&data.name, data.topic_id, by_id);
         let mut partitions = Vec::with_capacity(data.partition_data.len());
         for partition in data.partition_data {
             let at = (response.responses.len(), partitions.len());
@@ -97,7 +105,10 @@ fn append(
     let partition = topic.partition(index)?;
     let rules = topic.config.rules(context.api_version);
     let valid = validate(&records.unwrap_or_default(), &rules, now_ms).map_err(refused)?;
-    let batch = Append { header: valid.head(0, 0), body: valid.batch.body() };
+    let batch = Append {
+        header: valid.head(0, 0),
+        body: valid.batch.body(),
+    };
     match partition.log().append(batch, now_ms) {
         Ok(appended) => Ok((Arc::clone(partition), appended)),
         Err(error) => Err(append_refused(&topic.name, index, &error)),
@@ -108,7 +119,11 @@ fn refused(rejection: Rejection) -> Refusal {
     Refusal {
         code: ErrorCode::from(rejection.reason.code()),
         message: Some(rejection.message),
-        records: rejection.records.into_iter().map(|record| (record.index, record.message)).collect(),
+        records: rejection
+            .records
+            .into_iter()
+            .map(|record| (record.index, record.message))
+            .collect(),
     }
 }
 
@@ -122,7 +137,11 @@ fn append_refused(topic: &str, partition: i32, error: &AppendError) -> Refusal {
             ErrorCode::KafkaStorageError
         }
     };
-    Refusal { code, message: Some(error.to_string()), records: Vec::new() }
+    Refusal {
+        code,
+        message: Some(error.to_string()),
+        records: Vec::new(),
+    }
 }
 
 fn answer(
@@ -133,7 +152,11 @@ fn answer(
 ) -> PartitionProduceResponse {
     match outcome {
         Ok((partition, appended)) => {
-            pending.push(Pending { partition, end: appended.last_offset + 1, at });
+            pending.push(Pending {
+                partition,
+                end: appended.last_offset + 1,
+                at,
+            });
             PartitionProduceResponse {
                 index,
                 base_offset: appended.base_offset,
@@ -186,7 +209,7 @@ async fn finish(
         if log.offsets().high_watermark >= batch.end {
             continue;
         }
-        let code = if waited.is_err() && !log.failure().is_some() {
+        let code = if waited.is_err() && log.failure().is_none() {
             ErrorCode::RequestTimedOut
         } else {
             ErrorCode::KafkaStorageError
@@ -214,8 +237,13 @@ async fn all_durable(pending: &[Pending]) {
 }
 
 fn first_error(response: &ProduceResponse) -> Option<ErrorCode> {
-    let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
-    partitions.map(|partition| partition.error_code).find(|code| code.is_error())
+    let partitions = response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partition_responses);
+    partitions
+        .map(|partition| partition.error_code)
+        .find(|code| code.is_error())
 }
 
 fn set_error(response: &mut ProduceResponse, (topic, partition): (usize, usize), code: ErrorCode) {

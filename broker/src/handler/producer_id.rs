@@ -23,7 +23,10 @@ pub(crate) fn init_producer_id(
             refused(ErrorCode::InvalidRequest)
         } else {
             match core.producer_ids.next(&core.catalog).await {
-                Ok(producer_id) => InitProducerIdResponse { producer_id, ..Default::default() },
+                Ok(producer_id) => InitProducerIdResponse {
+                    producer_id,
+                    ..Default::default()
+                },
                 Err(_) => refused(ErrorCode::CoordinatorNotAvailable),
             }
         })

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreatePartitionsRequest,
     CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
     CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicState,
     DeleteTopicsRequest, DeleteTopicsResponse, Response,
 };
+use ottla_protocol::{ErrorCode, StrBytes};
 use uuid::Uuid;
 
 use crate::catalog::{CatalogEvent, CatalogReply, TopicEntry};
@@ -44,12 +44,14 @@ pub(super) fn new_topic(core: &Core, name: &str) -> TopicEntry {
 /// # Cancel safety
 /// The catalog takes the event at the first poll; dropping the wait does not undo it.
 pub(super) async fn create_topic(core: &Arc<Core>, topic: TopicEntry) -> Result<(), Refusal> {
-    accepted(core.catalog.call(|token| CatalogEvent::Create(token, topic)).await)
+    accepted(
+        core.catalog
+            .call(|token| CatalogEvent::Create(token, topic))
+            .await,
+    )
 }
 
-fn accepted(
-    reply: Result<CatalogReply, crate::machine::Unavailable>,
-) -> Result<(), Refusal> {
+fn accepted(reply: Result<CatalogReply, crate::machine::Unavailable>) -> Result<(), Refusal> {
     match reply {
         Ok(CatalogReply::Refused(code, reason)) => Err((code, reason)),
         Ok(_) => Ok(()),
@@ -78,12 +80,18 @@ pub(crate) fn create(
             };
             topics.push(created(&core, topic.name, outcome));
         }
-        Response::CreateTopics(CreateTopicsResponse { topics, ..Default::default() })
+        Response::CreateTopics(CreateTopicsResponse {
+            topics,
+            ..Default::default()
+        })
     }
 }
 
 fn duplicate() -> Refusal {
-    (ErrorCode::InvalidRequest, "The request names this topic more than once.".to_owned())
+    (
+        ErrorCode::InvalidRequest,
+        "The request names this topic more than once.".to_owned(),
+    )
 }
 
 async fn create_one(
@@ -93,7 +101,9 @@ async fn create_one(
 ) -> Result<TopicEntry, Refusal> {
     let entry = requested(core, topic)?;
     if validate_only {
-        let check = core.catalog.inspect(|catalog| catalog.may_create(&entry.name, entry.partitions));
+        let check = core
+            .catalog
+            .inspect(|catalog| catalog.may_create(&entry.name, entry.partitions));
         accepted(check.map_or_else(Ok, |()| Ok(CatalogReply::Done)))?;
     } else {
         create_topic(core, entry.clone()).await?;
@@ -113,7 +123,10 @@ fn requested(core: &Core, topic: &CreatableTopic) -> Result<TopicEntry, Refusal>
     let mut given = BTreeMap::new();
     for config in &topic.configs {
         let Some(value) = &config.value else {
-            let why = format!("Null value not supported for topic configs: {}", config.name);
+            let why = format!(
+                "Null value not supported for topic configs: {}",
+                config.name
+            );
             return Err((ErrorCode::InvalidConfig, why));
         };
         given.insert(&*config.name, &**value);
@@ -122,7 +135,11 @@ fn requested(core: &Core, topic: &CreatableTopic) -> Result<TopicEntry, Refusal>
         .map_err(|error| (ErrorCode::InvalidConfig, error.to_string()))?;
     let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     let overrides = config.iter().map(own).collect();
-    Ok(TopicEntry { partitions, overrides, ..new_topic(core, &topic.name) })
+    Ok(TopicEntry {
+        partitions,
+        overrides,
+        ..new_topic(core, &topic.name)
+    })
 }
 
 fn replicated_once(factor: i16) -> Result<(), Refusal> {
@@ -145,7 +162,8 @@ fn partition_count(core: &Core, count: i32) -> Result<i32, Refusal> {
         1..=MAX_PARTITIONS => Ok(count),
         ..=0 => Err((
             ErrorCode::InvalidPartitions,
-            "Number of partitions must be larger than 0, or -1 to use the default value.".to_owned(),
+            "Number of partitions must be larger than 0, or -1 to use the default value."
+                .to_owned(),
         )),
         _ => Err((
             ErrorCode::InvalidPartitions,
@@ -161,12 +179,20 @@ fn assigned_partitions(core: &Core, topic: &CreatableTopic) -> Result<i32, Refus
                    factor; both must be -1.";
         return Err((ErrorCode::InvalidRequest, why.to_owned()));
     }
-    let mut indexes: Vec<i32> =
-        topic.assignments.iter().map(|assignment| assignment.partition_index).collect();
+    let mut indexes: Vec<i32> = topic
+        .assignments
+        .iter()
+        .map(|assignment| assignment.partition_index)
+        .collect();
     indexes.sort_unstable();
     let count = i32::try_from(indexes.len()).unwrap_or(i32::MAX);
     let consecutive = indexes.into_iter().eq(0..count);
-    if consecutive && topic.assignments.iter().all(|a| a.broker_ids == [core.config.node_id]) {
+    if consecutive
+        && topic
+            .assignments
+            .iter()
+            .all(|a| a.broker_ids == [core.config.node_id])
+    {
         return partition_count(core, count);
     }
     let why = format!(
@@ -224,14 +250,20 @@ pub(crate) fn delete(
         let wanted: Vec<DeleteTopicState> = if by_state {
             request.topics
         } else {
-            let named = |name| DeleteTopicState { name: Some(name), topic_id: Uuid::nil() };
+            let named = |name| DeleteTopicState {
+                name: Some(name),
+                topic_id: Uuid::nil(),
+            };
             request.topic_names.into_iter().map(named).collect()
         };
         let mut responses = Vec::with_capacity(wanted.len());
         for topic in wanted {
             responses.push(delete_one(&core, topic).await);
         }
-        Response::DeleteTopics(DeleteTopicsResponse { responses, ..Default::default() })
+        Response::DeleteTopics(DeleteTopicsResponse {
+            responses,
+            ..Default::default()
+        })
     }
 }
 
@@ -251,23 +283,39 @@ async fn delete_one(core: &Arc<Core>, wanted: DeleteTopicState) -> DeletableTopi
         return refused(ErrorCode::InvalidRequest, wanted.name, wanted.topic_id);
     }
     if !core.config.delete_topic_enable {
-        return refused(ErrorCode::TopicDeletionDisabled, wanted.name, wanted.topic_id);
+        return refused(
+            ErrorCode::TopicDeletionDisabled,
+            wanted.name,
+            wanted.topic_id,
+        );
     }
     let name = wanted.name.clone().unwrap_or_default();
-    let topic = match core.topics.find(&name, wanted.topic_id) {
+    let topic = match core
+        .topics
+        .find(&name, wanted.topic_id, wanted.name.is_none())
+    {
         Ok(topic) => topic,
         Err(code) => return refused(code, wanted.name, wanted.topic_id),
     };
     let id = topic.id;
-    let reply = core.catalog.call(|token| CatalogEvent::Delete(token, id)).await;
+    let reply = core
+        .catalog
+        .call(|token| CatalogEvent::Delete(token, id))
+        .await;
     let (error_code, error_message) = match accepted(reply) {
         Ok(()) => {
-            core.groups.tell(Event::TopicsDeleted(vec![Arc::from(&*topic.name)]));
+            core.groups
+                .tell(Event::TopicsDeleted(vec![Arc::from(&*topic.name)]));
             (ErrorCode::None, None)
         }
         Err((code, reason)) => (code, Some(StrBytes::from(reason))),
     };
-    DeletableTopicResult { name: Some(topic.name.clone()), topic_id: id, error_code, error_message }
+    DeletableTopicResult {
+        name: Some(topic.name.clone()),
+        topic_id: id,
+        error_code,
+        error_message,
+    }
 }
 
 pub(crate) fn create_partitions(
@@ -278,7 +326,11 @@ pub(crate) fn create_partitions(
     async move {
         let mut results = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
-            let same = request.topics.iter().filter(|other| other.name == topic.name).count();
+            let same = request
+                .topics
+                .iter()
+                .filter(|other| other.name == topic.name)
+                .count();
             let outcome = if same > 1 {
                 Err(duplicate())
             } else {
@@ -294,7 +346,10 @@ pub(crate) fn create_partitions(
                 error_message,
             });
         }
-        Response::CreatePartitions(CreatePartitionsResponse { results, ..Default::default() })
+        Response::CreatePartitions(CreatePartitionsResponse {
+            results,
+            ..Default::default()
+        })
     }
 }
 
@@ -318,7 +373,11 @@ async fn add_partitions(
     };
     if let Some(assignments) = &wanted.assignments {
         let right_count = i64::try_from(assignments.len()) == Ok(i64::from(count - before));
-        if !right_count || !assignments.iter().all(|a| a.broker_ids == [core.config.node_id]) {
+        if !right_count
+            || !assignments
+                .iter()
+                .all(|a| a.broker_ids == [core.config.node_id])
+        {
             let why = format!(
                 "Each of the {} new partitions must be assigned to broker {} only.",
                 count - before,
@@ -331,6 +390,10 @@ async fn add_partitions(
         return Ok(());
     }
     let topic = wanted.name.to_string();
-    let event = |token| CatalogEvent::AddPartitions { token, topic, count };
+    let event = |token| CatalogEvent::AddPartitions {
+        token,
+        topic,
+        count,
+    };
     accepted(core.catalog.call(event).await)
 }

@@ -105,7 +105,12 @@ impl<M: Machine> Driver<M> {
         let effects = state.machine.handle(event(token), self.env.now());
         self.commit(&mut state, effects);
         drop(state);
-        Call { driver: Arc::clone(self), token, receiver, done: false }
+        Call {
+            driver: Arc::clone(self),
+            token,
+            receiver,
+            done: false,
+        }
     }
 
     /// Handles an event that nobody waits for.
@@ -115,11 +120,7 @@ impl<M: Machine> Driver<M> {
         self.commit(&mut state, effects);
     }
 
-    fn commit(
-        &self,
-        state: &mut State<M>,
-        effects: Effects<M::Record, M::Reply, M::Command>,
-    ) {
+    fn commit(&self, state: &mut State<M>, effects: Effects<M::Record, M::Reply, M::Command>) {
         if !effects.records.is_empty() {
             match state.log.append(&effects.records, self.env.now().wall_ms) {
                 Ok(end) => state.end = end,
@@ -131,7 +132,11 @@ impl<M: Machine> Driver<M> {
             .into_iter()
             .filter_map(|(token, reply)| Some((state.waiting.remove(&token)?, reply)))
             .collect();
-        state.held.push_back(Held { end: state.end, replies, commands: effects.commands });
+        state.held.push_back(Held {
+            end: state.end,
+            replies,
+            commands: effects.commands,
+        });
         self.release(state);
         self.wake.notify_one();
     }
@@ -161,10 +166,12 @@ impl<M: Machine> Driver<M> {
                 let mut state = self.state.lock();
                 self.tick(&mut state);
                 self.compact(&mut state);
-                (state.machine.deadline(), state.held.front().map(|held| held.end))
+                (
+                    state.machine.deadline(),
+                    state.held.front().map(|held| held.end),
+                )
             };
-            let _registration =
-                held_until.map(|offset| partition.wake_at(offset, &self.wake));
+            let _registration = held_until.map(|offset| partition.wake_at(offset, &self.wake));
             if self.release_or_fail() {
                 continue;
             }
@@ -184,7 +191,11 @@ impl<M: Machine> Driver<M> {
 
     fn tick(&self, state: &mut State<M>) {
         let now = self.env.now();
-        if state.machine.deadline().is_some_and(|at| at <= now.monotonic) {
+        if state
+            .machine
+            .deadline()
+            .is_some_and(|at| at <= now.monotonic)
+        {
             let effects = state.machine.tick(now);
             self.commit(state, effects);
         }
@@ -264,7 +275,13 @@ impl<M: Machine> Drop for Call<M> {
         if self.done {
             return;
         }
-        let abandoned = self.driver.state.lock().waiting.remove(&self.token).is_some();
+        let abandoned = self
+            .driver
+            .state
+            .lock()
+            .waiting
+            .remove(&self.token)
+            .is_some();
         if let (true, Some(event)) = (abandoned, M::abandoned(self.token)) {
             self.driver.tell(event);
         }

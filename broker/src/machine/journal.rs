@@ -11,8 +11,8 @@ use ottla_storage::error::{AppendError, ReadError};
 use ottla_storage::log::{Append, Bound, Log};
 
 use super::Machine;
-use crate::record_codec::{EncodedRecord, RecordError};
 use crate::partition::Partition;
+use crate::record_codec::{EncodedRecord, RecordError};
 
 /// The header of records that belong to a snapshot; ordinary records have none.
 const SNAPSHOT: &str = "snapshot";
@@ -85,7 +85,12 @@ impl<M: Machine> MachineLog<M> {
         partition: Arc<Partition>,
         new: impl Fn() -> M + Send + Sync + 'static,
     ) -> Self {
-        Self { partition, new: Box::new(new), snapshot_bytes: 0, since_snapshot: 0 }
+        Self {
+            partition,
+            new: Box::new(new),
+            snapshot_bytes: 0,
+            since_snapshot: 0,
+        }
     }
 
     pub(super) fn partition(&self) -> &Arc<Partition> {
@@ -98,7 +103,11 @@ impl<M: Machine> MachineLog<M> {
 
     /// Replays everything that was appended.
     pub(super) fn load(&mut self) -> Result<M, LoadError> {
-        let mut replay = Replay { machine: (self.new)(), snapshot: None, new: &*self.new };
+        let mut replay = Replay {
+            machine: (self.new)(),
+            snapshot: None,
+            new: &*self.new,
+        };
         let offsets = self.log().offsets();
         let mut next = offsets.log_start_offset;
         while next < offsets.log_end_offset {
@@ -128,7 +137,10 @@ impl<M: Machine> MachineLog<M> {
     fn append_marked(&mut self, records: &[Marked], now_ms: i64) -> Result<i64, AppendError> {
         let batch = build(records, now_ms)?;
         self.since_snapshot += batch.bytes().len() as u64;
-        let append = Append { header: *batch.header(), body: batch.body() };
+        let append = Append {
+            header: *batch.header(),
+            body: batch.body(),
+        };
         Ok(self.log().append(append, now_ms)?.last_offset + 1)
     }
 
@@ -139,11 +151,7 @@ impl<M: Machine> MachineLog<M> {
 
     /// Appends a snapshot of `machine`. Returns its first offset, before which the log may be
     /// cut once the second offset, its end, is durable.
-    pub(super) fn compact(
-        &mut self,
-        machine: &M,
-        now_ms: i64,
-    ) -> Result<(i64, i64), AppendError> {
+    pub(super) fn compact(&mut self, machine: &M, now_ms: i64) -> Result<(i64, i64), AppendError> {
         self.since_snapshot = 0;
         let begin = self.append_marked(&[(Some(Mark::Begin), EncodedRecord::default())], now_ms)?;
         let mut chunk = Vec::new();
@@ -166,12 +174,20 @@ impl<M: Machine> MachineLog<M> {
 
 /// One batch of all `records`.
 fn build(records: &[Marked], now_ms: i64) -> Result<RecordBatch, AppendError> {
-    let options = BatchOptions { max_size: MAX_BATCH_BYTES, ..BatchOptions::default() };
+    let options = BatchOptions {
+        max_size: MAX_BATCH_BYTES,
+        ..BatchOptions::default()
+    };
     let mut builder = BatchBuilder::new(options).map_err(|_| TOO_LARGE)?;
     for (mark, record) in records {
         let header = mark.map(|mark| Header::new(SNAPSHOT, mark.name()));
         builder
-            .append(now_ms, Some(&record.key), record.value.as_deref(), header.as_slice())
+            .append(
+                now_ms,
+                Some(&record.key),
+                record.value.as_deref(),
+                header.as_slice(),
+            )
             .map_err(|_| TOO_LARGE)?;
     }
     let bytes = builder.build().map_err(|_| TOO_LARGE)?;
@@ -189,9 +205,13 @@ impl<M: Machine> Replay<'_, M> {
         while !bytes.is_empty() {
             let (batch, rest) = RecordBatch::parse(bytes).map_err(|e| at(-1, &e))?;
             let base = batch.header().base_offset;
-            for record in batch.records(&Limits::default()).map_err(|e| at(base, &e))? {
+            for record in batch
+                .records(&Limits::default())
+                .map_err(|e| at(base, &e))?
+            {
                 let record = record.map_err(|e| at(base, &e))?;
-                self.record(&record).map_err(|error| at(record.offset, &error))?;
+                self.record(&record)
+                    .map_err(|error| at(record.offset, &error))?;
             }
             bytes = rest;
         }
@@ -200,9 +220,15 @@ impl<M: Machine> Replay<'_, M> {
 
     fn record(&mut self, record: &Record) -> Result<(), RecordError> {
         let decode = || {
-            M::decode(record.key.as_deref().unwrap_or_default(), record.value.as_deref())
+            M::decode(
+                record.key.as_deref().unwrap_or_default(),
+                record.value.as_deref(),
+            )
         };
-        let mark = record.header(SNAPSHOT).flatten().and_then(|name| Mark::named(&name));
+        let mark = record
+            .header(SNAPSHOT)
+            .flatten()
+            .and_then(|name| Mark::named(&name));
         match mark {
             None => {
                 self.snapshot = None;
@@ -225,5 +251,8 @@ impl<M: Machine> Replay<'_, M> {
 }
 
 fn at(offset: i64, error: &impl std::fmt::Display) -> LoadError {
-    LoadError::Record { offset, reason: error.to_string() }
+    LoadError::Record {
+        offset,
+        reason: error.to_string(),
+    }
 }

@@ -1,12 +1,10 @@
 //! Claims about a log, and batches to make them with.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::record::{Attributes, BatchHeader};
-use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::*;
@@ -54,29 +52,6 @@ impl Spec {
         };
         header.crc = header.compute_crc(&body);
         Append { header, body }
-    }
-}
-
-/// A journal that commits nothing by itself.
-#[derive(Default)]
-pub(super) struct HeldSink {
-    pub(super) entries: Mutex<Vec<JournalEntry>>,
-    pub(super) broken: Mutex<bool>,
-}
-
-impl CommitSink for HeldSink {
-    fn admit(&self, _bytes: u64) -> Result<(), AppendError> {
-        Ok(())
-    }
-
-    fn submitted(&self) {}
-
-    fn submit(&self, entries: Vec<JournalEntry>) -> Result<(), Failed> {
-        if *self.broken.lock() {
-            return Err(Failed::new("the journal is broken"));
-        }
-        self.entries.lock().extend(entries);
-        Ok(())
     }
 }
 
@@ -140,23 +115,4 @@ pub(super) fn read_all(log: &Log, max_bytes: usize) -> Vec<(i64, i64)> {
         assert!(read.next_offset > from);
         from = read.next_offset;
     }
-}
-
-/// The files of the log with their bytes.
-pub(super) fn files(disk: &MemoryDisk) -> BTreeMap<String, Vec<u8>> {
-    let entries = disk.list(&dir()).unwrap();
-    entries
-        .into_iter()
-        .map(|entry| {
-            let file = disk
-                .open(&dir().join(&entry.name), crate::disk::OpenMode::Existing)
-                .unwrap();
-            let len = usize::try_from(file.size().unwrap()).unwrap();
-            (entry.name, file.read_at(0, len).unwrap().to_vec())
-        })
-        .collect()
-}
-
-pub(super) fn remove(disk: &MemoryDisk, name: &str) {
-    disk.remove(&Path::new(&dir()).join(name)).unwrap();
 }

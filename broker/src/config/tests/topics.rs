@@ -6,10 +6,7 @@ fn a_topics_own_setting_outweighs_the_brokers() {
         ("log.segment.bytes", "1000000"),
         ("log.retention.minutes", "1"),
     ]);
-    let topic = topic(&[
-        ("retention.ms", "-1"),
-        ("cleanup.policy", "delete"),
-    ]);
+    let topic = topic(&[("retention.ms", "-1"), ("cleanup.policy", "delete")]);
     let effective = topic.effective(&broker);
     assert_eq!(effective.segment_bytes, 1_000_000);
     assert_eq!(effective.retention, None);

@@ -239,7 +239,13 @@ proptest! {
 #[test]
 fn a_half_prepared_journal_file_is_not_trusted() {
     let append = |topic| Step::Append { topic, len: 1 };
-    let mut steps = vec![append(0), append(0), append(2), Step::Checkpoint, Step::Die(46)];
+    let mut steps = vec![
+        append(0),
+        append(0),
+        append(2),
+        Step::Checkpoint,
+        Step::Die(46),
+    ];
     steps.extend([append(1), append(1), append(1), append(1)]);
     steps.extend([Step::Checkpoint, append(0), Step::Close, append(0)]);
     let mut run = Run::new();
