@@ -191,7 +191,7 @@ impl Program {
     }
 
     /// Closes the input, which asks the program to end; returns the lines it still says, after it has ended well.
-    pub fn finish(mut self) -> Vec<Line> {
+    pub fn finish(&mut self) -> Vec<Line> {
         self.input = None;
         let deadline = Deadline::generous();
         let mut rest = Vec::new();
