@@ -50,7 +50,13 @@ fn feed(producer: &mut Program, first: usize, records: &[Record]) {
 }
 
 /// Has `writer` produce to `topic` once with each codec of `codecs`; returns what the topic then holds.
-fn write_with_each(writer: &Client, broker: &Broker, topic: &str, shape: Shape, codecs: &[&str]) -> Vec<Record> {
+fn write_with_each(
+    writer: &Client,
+    broker: &Broker,
+    topic: &str,
+    shape: Shape,
+    codecs: &[&str],
+) -> Vec<Record> {
     // Three partitions with one record of each of the seven kinds of values.
     const COUNT: usize = 21;
     let records = shape.records(topic, COUNT * codecs.len());

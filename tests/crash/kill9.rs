@@ -9,10 +9,10 @@ use ottla_tests::{Broker, Client, Consumed, Line, Program, Shape};
 
 const PARTITIONS: i32 = 4;
 const KILLS: usize = 5;
-/// Acknowledgements of each producer between two kills.
-const ROUND: usize = 300;
-/// Records under way at any time, so that each kill meets some.
-const AHEAD: usize = 1000;
+/// Records of each producer for each kill: many more than it waits for, so that each kill meets some under way.
+const ROUND: usize = 3000;
+/// Acknowledgements that each producer waits for before a kill.
+const ACKNOWLEDGED: usize = 300;
 
 #[test]
 fn kill_9_under_load_loses_reorders_and_repeats_nothing() {
@@ -27,14 +27,13 @@ fn kill_9_under_load_loses_reorders_and_repeats_nothing() {
             load.feed(ROUND);
         }
         for load in &mut loads {
-            load.acknowledged(ROUND);
+            load.acknowledged(ACKNOWLEDGED);
         }
         broker.kill();
         broker.start_again();
     }
-    // Acknowledgements from after the last kill: the load goes on.
     for load in &mut loads {
-        load.acknowledged(ROUND);
+        load.feed(ROUND);
     }
     for load in loads {
         load.check(&broker);
@@ -57,17 +56,29 @@ impl Load {
         let topic = format!("load-of-{}", client.name);
         client.create_topic(broker, &topic, PARTITIONS);
         let producer = client.producer(broker, &topic, "lz4");
-        let shape = Shape { partitions: PARTITIONS, timestamp: now_ms(), ..Shape::PLAIN };
-        let mut load = Self { client, topic, shape, producer, sent: 0, ledger: BTreeMap::new() };
-        load.feed(AHEAD);
-        load
+        let shape = Shape {
+            partitions: PARTITIONS,
+            timestamp: now_ms(),
+            ..Shape::PLAIN
+        };
+        Self {
+            client,
+            topic,
+            shape,
+            producer,
+            sent: 0,
+            ledger: BTreeMap::new(),
+        }
     }
 
     fn feed(&mut self, count: usize) {
         for index in self.sent..self.sent + count {
             let record = self.shape.record(&self.topic, index);
             let index = u64::try_from(index).expect("an index of 64 bits");
-            self.producer.send(&Numbered { index, record: &record });
+            self.producer.send(&Numbered {
+                index,
+                record: &record,
+            });
         }
         self.sent += count;
     }
@@ -81,7 +92,11 @@ impl Load {
 
     fn note(&mut self, index: u64, partition: i32, offset: i64) {
         let before = self.ledger.insert(index, (partition, offset));
-        assert_eq!(before, None, "{}: record {index} was acknowledged twice", self.client.name);
+        assert_eq!(
+            before, None,
+            "{}: record {index} was acknowledged twice",
+            self.client.name
+        );
     }
 
     /// Ends the load and holds what a consumer of the other kind reads against the ledger.
@@ -91,13 +106,27 @@ impl Load {
                 self.note(ack.index, ack.partition, ack.offset);
             }
         }
-        assert_eq!(self.ledger.len(), self.sent, "{}: acknowledged records", self.client.name);
-        let other = if self.client.name == JAVA.name { &CONFLUENT } else { &JAVA };
+        assert_eq!(
+            self.ledger.len(),
+            self.sent,
+            "{}: acknowledged records",
+            self.client.name
+        );
+        let other = if self.client.name == JAVA.name {
+            &CONFLUENT
+        } else {
+            &JAVA
+        };
         let read = other.consume(broker, &self.topic, self.sent);
         self.check_order(&read);
         let offsets = other.offsets(broker, &self.topic, 0);
         let stored: i64 = offsets.iter().map(|of| of.latest - of.earliest).sum();
-        assert_eq!(usize::try_from(stored), Ok(self.sent), "{}: records stored", self.client.name);
+        assert_eq!(
+            usize::try_from(stored),
+            Ok(self.sent),
+            "{}: records stored",
+            self.client.name
+        );
     }
 
     fn check_order(&self, read: &[Consumed]) {
@@ -106,13 +135,27 @@ impl Load {
         for record in read {
             let partition = record.record.partition;
             let offset = next.entry(partition).or_default();
-            assert_eq!(record.offset, *offset, "{}: a gap in {partition}", self.client.name);
+            assert_eq!(
+                record.offset, *offset,
+                "{}: a gap in {partition}",
+                self.client.name
+            );
             // Records go round the partitions: the n-th of a partition is known.
             let index = *offset * i64::from(PARTITIONS) + i64::from(partition);
             let index = u64::try_from(index).expect("an index");
-            let expected = self.shape.record(&self.topic, usize::try_from(index).expect("an index"));
-            assert_eq!(record.record, expected, "{}: record {index}", self.client.name);
-            assert_eq!(self.ledger.get(&index), Some(&(partition, *offset)), "record {index}");
+            let expected = self
+                .shape
+                .record(&self.topic, usize::try_from(index).expect("an index"));
+            assert_eq!(
+                record.record, expected,
+                "{}: record {index}",
+                self.client.name
+            );
+            assert_eq!(
+                self.ledger.get(&index),
+                Some(&(partition, *offset)),
+                "record {index}"
+            );
             found.insert(index);
             *offset += 1;
         }
