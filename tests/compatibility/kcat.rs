@@ -82,7 +82,7 @@ fn every_codec_returns_keys_values_nulls_and_headers() {
                 "0 0 3:one 5:first from=kcat",
                 "0 1 -1: 6:no key from=kcat",
                 "0 2 4:null -1: from=kcat",
-                "0 3 4:zwei 6:größe from=kcat",
+                "0 3 4:zwei 7:größe from=kcat",
             ],
             "{codec}"
         );
@@ -201,7 +201,7 @@ fn a_follower_goes_on_when_the_broker_restarts() {
     };
     let topic = unique(&KCAT, "followed");
     run(&broker, &["-P", "-t", &topic], &["before"]);
-    let mut follower = start(&broker, &["-C", "-u", "-t", &topic, "-o", "beginning"]);
+    let mut follower = start(&broker, &["-C", "-E", "-u", "-t", &topic, "-o", "beginning"]);
     let mut next = || loop {
         let line = follower.next(Deadline::generous()).expect("kcat goes on");
         if let Some(text) = text(line) {
