@@ -171,22 +171,6 @@ async fn a_timestamp_far_ahead_is_refused_with_the_record_at_fault() {
 }
 
 #[tokio::test]
-async fn a_record_without_a_key_is_refused_by_a_compacted_topic() {
-    let server = Server::start().await;
-    let mut client = server.connect().await;
-    let topic = client
-        .create_topic_with("t", 1, &[("cleanup.policy", "compact")])
-        .await;
-    let mut builder = ottla_protocol::record::BatchBuilder::new(BatchOptions::default()).unwrap();
-    builder
-        .append(crate::support::NOW_MS, None, Some(b"a"), &[])
-        .unwrap();
-    let answer = client.produce(8, &topic, builder.build().unwrap()).await;
-    assert_eq!(answer.error_code, ErrorCode::InvalidRecord);
-    assert_eq!(answer.record_errors.len(), 1);
-}
-
-#[tokio::test]
 async fn zstd_before_version_7_is_an_unsupported_compression_type() {
     let compression = Compression::Zstd;
     let bytes = batch_with(

@@ -211,7 +211,7 @@ impl Plan {
             .partition(wanted.partition)?;
         let target = Target { partition, wanted };
         target.check()?;
-        if let Some(diverging) = target.divergence() {
+        if let Some(diverging) = target.divergence()? {
             let mut data = self.data(wanted, partition.log().offsets(), Bytes::new());
             data.diverging_epoch = diverging;
             return Ok(data);
@@ -271,7 +271,8 @@ impl Target<'_> {
     /// Bytes that a read would give now.
     fn available(&self) -> Result<usize, ErrorCode> {
         self.check()?;
-        if self.divergence().is_some() {
+        if self.divergence()?.is_some() {
+            // There is something to tell: no reason to wait.
             return Err(ErrorCode::OffsetOutOfRange);
         }
         let limit = usize::try_from(self.wanted.partition_max_bytes).unwrap_or(0);
@@ -281,14 +282,18 @@ impl Target<'_> {
     }
 
     /// Where the reader's log parts from ours, if the epoch of its last record tells (KIP-595).
-    fn divergence(&self) -> Option<DivergingEpoch> {
+    /// An epoch that never was tells nothing; the reader has to find a place anew.
+    fn divergence(&self) -> Result<Option<DivergingEpoch>, ErrorCode> {
         let last = self.wanted.last_fetched_epoch;
         if last < 0 {
-            return None;
+            return Ok(None);
         }
         let (epoch, end_offset) = self.partition.log().end_offset_for_epoch(last);
-        (epoch < last || end_offset < self.wanted.fetch_offset)
-            .then_some(DivergingEpoch { epoch, end_offset })
+        if epoch < 0 {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        let parted = epoch < last || end_offset < self.wanted.fetch_offset;
+        Ok(parted.then_some(DivergingEpoch { epoch, end_offset }))
     }
 }
 

@@ -125,7 +125,7 @@ fn find(log: &Log, timestamp: i64, committed: bool) -> Result<TimestampOffset, R
         EARLIEST | EARLIEST_LOCAL => Some(at(offsets.log_start_offset)),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => None,
         MAX_TIMESTAMP => log.max_timestamp()?,
-        _ => None,
+        timestamp => log.offset_for_timestamp(timestamp)?,
     };
     Ok(found.filter(|found| found.offset <= end).unwrap_or(none))
 }
