@@ -201,7 +201,10 @@ fn a_follower_goes_on_when_the_broker_restarts() {
     };
     let topic = unique(&KCAT, "followed");
     run(&broker, &["-P", "-t", &topic], &["before"]);
-    let mut follower = start(&broker, &["-C", "-E", "-u", "-t", &topic, "-o", "beginning"]);
+    let mut follower = start(
+        &broker,
+        &["-C", "-E", "-u", "-t", &topic, "-o", "beginning"],
+    );
     let mut next = || loop {
         let line = follower.next(Deadline::generous()).expect("kcat goes on");
         if let Some(text) = text(line) {
