@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::admin::Admin;
 use crate::cluster::{Cluster, Topics};
-use crate::config::{ClientConfig, ConsumerConfig, List, ProducerConfig, Settings};
+use crate::config::{ClientConfig, List, ProducerConfig, Settings};
 use crate::env::Env;
 use crate::error::Error;
 use crate::producer::ProducerBuilder;
@@ -132,9 +132,5 @@ impl Client {
 
     pub(crate) fn producer_config(&self) -> &ProducerConfig {
         &self.settings.producer
-    }
-
-    pub(crate) fn consumer_config(&self) -> &ConsumerConfig {
-        &self.settings.consumer
     }
 }

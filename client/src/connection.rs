@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{CallError, Error};
 use crate::transport::Link;
 
-pub(crate) use handshake::Versions;
+use handshake::Versions;
 
 /// Requests that wait to be written to one connection.
 const QUEUE: usize = 64;
@@ -70,11 +70,6 @@ impl Connection {
     /// Whether the task has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.queue.is_closed()
-    }
-
-    /// What the broker serves.
-    pub(crate) fn versions(&self) -> &Versions {
-        &self.versions
     }
 
     /// The newest version that both sides know, up to `cap`.

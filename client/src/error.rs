@@ -2,7 +2,7 @@
 
 use ottla_protocol::{DecodeError, EncodeError, ErrorCode};
 
-pub use crate::config::ConfigError;
+use crate::config::ConfigError;
 
 /// A failed call. The variants say what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

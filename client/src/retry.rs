@@ -153,7 +153,7 @@ mod tests {
         let deadline = env.now() + 5000 * MS;
         let backoff = Backoff::new(100 * MS, 1000 * MS);
         let result: Result<(), _> =
-            retry(&env, "try", backoff, deadline, || std::future::pending()).await;
+            retry(&env, "try", backoff, deadline, std::future::pending).await;
         assert!(matches!(result, Err(Error::Timeout { .. })));
         assert_eq!(env.now(), deadline);
     }

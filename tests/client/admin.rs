@@ -11,23 +11,39 @@ async fn topics_are_created_described_extended_and_deleted() {
     let stage = Stage::new().await;
     let admin = stage.client.admin();
     let name = stage.name("made");
-    let topic = || NewTopic::new(&name).partitions(2).config("retention.ms", "1234567");
-    let id = *admin.create_topics([topic()]).await.unwrap()[&name].as_ref().unwrap();
+    let topic = || {
+        NewTopic::new(&name)
+            .partitions(2)
+            .config("retention.ms", "1234567")
+    };
+    let id = *admin.create_topics([topic()]).await.unwrap()[&name]
+        .as_ref()
+        .unwrap();
     let again = admin.create_topics([topic()]).await.unwrap();
     let error = again[&name].as_ref().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::TopicAlreadyExists));
     let described = admin.describe_topics([&name]).await.unwrap();
     let described = described[&name].as_ref().unwrap();
     assert_eq!((described.id, described.partitions.len()), (id, 2));
-    assert!(described.partitions.iter().all(|partition| partition.leader.is_some()));
-    let configs = admin.describe_configs(ConfigResource::Topic(name.clone())).await.unwrap();
+    assert!(
+        described
+            .partitions
+            .iter()
+            .all(|partition| partition.leader.is_some())
+    );
+    let configs = admin
+        .describe_configs(ConfigResource::Topic(name.clone()))
+        .await
+        .unwrap();
     assert_eq!(configs["retention.ms"].value.as_deref(), Some("1234567"));
     assert!(!configs["retention.ms"].is_default && configs["segment.bytes"].is_default);
     admin.create_partitions(&name, 5).await.unwrap();
     let described = admin.describe_topics([&name]).await.unwrap();
     assert_eq!(described[&name].as_ref().unwrap().partitions.len(), 5);
     assert!(admin.list_topics(false).await.unwrap().contains(&name));
-    admin.delete_topics([&name]).await.unwrap()[&name].as_ref().unwrap();
+    admin.delete_topics([&name]).await.unwrap()[&name]
+        .as_ref()
+        .unwrap();
     let gone = admin.describe_topics([&name]).await.unwrap();
     let error = gone[&name].as_ref().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
@@ -38,7 +54,11 @@ async fn the_cluster_names_its_brokers_and_controller() {
     let stage = Stage::new().await;
     let cluster = stage.client.admin().describe_cluster().await.unwrap();
     assert!(!cluster.cluster_id.is_empty());
-    assert!(cluster.brokers.contains_key(&cluster.controller_id.unwrap()));
+    assert!(
+        cluster
+            .brokers
+            .contains_key(&cluster.controller_id.unwrap())
+    );
 }
 
 #[tokio::test]
@@ -84,7 +104,10 @@ async fn offsets_of_a_group_are_set_listed_and_deleted_with_their_metadata() {
     let listed = admin.list_groups().await.unwrap();
     assert!(listed.iter().any(|listing| listing.group_id == group));
     assert_eq!(admin.describe_group(&group).await.unwrap().state, "Empty");
-    admin.delete_group_offsets(&group, &[partition(0)]).await.unwrap();
+    admin
+        .delete_group_offsets(&group, &[partition(0)])
+        .await
+        .unwrap();
     let left = admin.list_group_offsets(&group).await.unwrap();
     assert_eq!(left.keys().collect::<Vec<_>>(), [&partition(1)]);
     admin.delete_group(&group).await.unwrap();

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use ottla_broker::Broker;
 use ottla_client::admin::NewTopic;
-use ottla_client::{Client, Producer, ProducerRecord};
+use ottla_client::{Client, Producer};
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
 /// A broker of this test's own, unless a foreign one is named.
 pub struct Stage {
-    pub broker: Option<Broker>,
-    pub bootstrap: String,
+    _broker: Option<Broker>,
     pub client: Client,
 }
 
@@ -33,7 +32,10 @@ impl Stage {
         };
         let client = Client::builder().bootstrap_servers(bootstrap.as_str());
         let client = client.connect().await.unwrap();
-        Self { broker, bootstrap, client }
+        Self {
+            _broker: broker,
+            client,
+        }
     }
 
     /// A name that no other test of this run, or of one before, has.
@@ -52,19 +54,5 @@ impl Stage {
 
     pub async fn producer(&self) -> Producer {
         self.client.producer().build().await.unwrap()
-    }
-
-    /// Writes records with these values to a partition.
-    pub async fn write(&self, topic: &str, partition: i32, values: std::ops::Range<u32>) {
-        let producer = self.producer().await;
-        let mut deliveries = Vec::new();
-        for value in values {
-            let record = ProducerRecord::new(topic).partition(partition).value(value.to_string());
-            deliveries.push(producer.enqueue(record).await.unwrap());
-        }
-        producer.flush().await.unwrap();
-        for delivery in deliveries {
-            delivery.await.unwrap();
-        }
     }
 }

@@ -53,6 +53,9 @@ struct TopicQueues {
     partitions: Vec<Queue>,
 }
 
+/// A builder moves in its box between here and a batch.
+type Spare = Vec<Box<BatchBuilder>>;
+
 /// The queues of all partitions.
 pub(super) struct Accumulator {
     config: ProducerConfig,
@@ -64,7 +67,7 @@ pub(super) struct Accumulator {
     outstanding: BTreeMap<u64, u32>,
     /// Batches with a lower id do not linger.
     flush_below: u64,
-    spare: Vec<Box<BatchBuilder>>,
+    spare: Spare,
 }
 
 /// What an append led to.
@@ -298,10 +301,7 @@ fn fill(batch: &mut Batch, record: &ProducerRecord, timestamp: i64) -> Result<Op
     }
 }
 
-fn builder(
-    spare: &mut Vec<Box<BatchBuilder>>,
-    config: &ProducerConfig,
-) -> Result<Box<BatchBuilder>, Error> {
+fn builder(spare: &mut Spare, config: &ProducerConfig) -> Result<Box<BatchBuilder>, Error> {
     if let Some(builder) = spare.pop() {
         return Ok(builder);
     }

@@ -76,13 +76,13 @@ impl Batch {
     }
 
     /// Two batches with a half of the records each, under the numbers that the records had.
-    pub(super) fn split(self, options: BatchOptions) -> Result<[Self; 2], (Self, Error)> {
+    pub(super) fn split(self, options: BatchOptions) -> Result<[Self; 2], Box<(Self, Error)>> {
         let Body::Built(bytes) = &self.body else {
-            return Err((self, Error::Invalid("not built".to_owned())));
+            return Err(Box::new((self, Error::Invalid("not built".to_owned()))));
         };
         let halves = match halve(bytes.clone(), options) {
             Ok(halves) => halves,
-            Err(error) => return Err((self, Error::Invalid(error.to_string()))),
+            Err(error) => return Err(Box::new((self, Error::Invalid(error.to_string())))),
         };
         let [(first, first_count), (second, second_count)] = halves;
         let width = self.width / 2;

@@ -71,7 +71,8 @@ impl Accumulator {
                     queue.again.insert(second.order, second);
                     return 0;
                 }
-                Err((whole, error)) => {
+                Err(failed) => {
+                    let (whole, error) = *failed;
                     queue.sequence.failed();
                     whole.fail(error);
                     self.settled(whole.id);
