@@ -87,18 +87,6 @@ impl LogFile {
             _ => Self::Other,
         }
     }
-
-    /// The path of this file in `dir`; `None` for files without a fixed name.
-    #[cfg(test)]
-    pub(crate) fn path(self, dir: &Path) -> Option<PathBuf> {
-        match self {
-            Self::Log(offset) => Some(log_file(dir, offset)),
-            Self::OffsetIndex(offset) => Some(offset_index_file(dir, offset)),
-            Self::TimeIndex(offset) => Some(time_index_file(dir, offset)),
-            Self::Snapshot(offset) => Some(snapshot_file(dir, offset)),
-            Self::Temporary | Self::Other => None,
-        }
-    }
 }
 
 fn parse_offset(digits: &str) -> Option<i64> {
@@ -176,13 +164,13 @@ mod tests {
     #[test]
     fn log_files_survive_the_round_trip() {
         let dir = Path::new("t-0");
-        for file in [
-            LogFile::Log(0),
-            LogFile::OffsetIndex(42),
-            LogFile::TimeIndex(i64::MAX),
-            LogFile::Snapshot(7),
-        ] {
-            let path = file.path(dir).unwrap();
+        let files = [
+            (log_file(dir, 0), LogFile::Log(0)),
+            (offset_index_file(dir, 42), LogFile::OffsetIndex(42)),
+            (time_index_file(dir, i64::MAX), LogFile::TimeIndex(i64::MAX)),
+            (snapshot_file(dir, 7), LogFile::Snapshot(7)),
+        ];
+        for (path, file) in files {
             let name = path.file_name().unwrap().to_str().unwrap();
             assert_eq!(LogFile::parse(name), file);
         }

@@ -38,9 +38,19 @@ impl LeaderEpochs {
     }
 
     /// The newest epoch.
-    #[cfg(test)]
     pub(crate) fn latest(&self) -> Option<i32> {
         self.entries.last().map(|(epoch, _)| *epoch)
+    }
+
+    /// The epoch of the record at `offset`, and the offset where that epoch ends.
+    pub(crate) fn span(&self, offset: i64) -> Option<(i32, i64)> {
+        let above = self.entries.partition_point(|(_, start)| *start <= offset);
+        let (epoch, _) = above.checked_sub(1).and_then(|at| self.entries.get(at))?;
+        let end = self
+            .entries
+            .get(above)
+            .map_or(i64::MAX, |(_, start)| *start);
+        Some((*epoch, end))
     }
 
     /// The largest epoch up to `epoch` and the offset where it ends, as OffsetForLeaderEpoch
@@ -61,10 +71,11 @@ impl LeaderEpochs {
         }
     }
 
-    /// Forgets epochs that start at `end_offset` or after.
+    /// Forgets epochs that start after `end_offset`. One that starts there has no records yet, but
+    /// no earlier one may follow it.
     pub(crate) fn truncate_from_end(&mut self, end_offset: i64) -> bool {
         let known = self.entries.len();
-        self.entries.retain(|(_, start)| *start < end_offset);
+        self.entries.retain(|(_, start)| *start <= end_offset);
         self.entries.len() != known
     }
 
@@ -148,6 +159,14 @@ mod tests {
     }
 
     #[test]
+    fn each_offset_has_one_epoch() {
+        let epochs = epochs(&[(1, 5), (3, 10)]);
+        assert_eq!(epochs.span(4), None);
+        assert_eq!(epochs.span(9), Some((1, 10)));
+        assert_eq!(epochs.span(10), Some((3, i64::MAX)));
+    }
+
+    #[test]
     fn an_epoch_without_records_gives_way() {
         let epochs = epochs(&[(1, 0), (2, 10), (3, 10), (2, 50)]);
         assert_eq!(epochs.entries, [(1, 0), (3, 10)]);
@@ -157,8 +176,8 @@ mod tests {
     #[test]
     fn truncation_forgets_at_both_ends() {
         let mut both = epochs(&[(1, 0), (2, 10), (3, 20)]);
-        assert!(both.truncate_from_end(20));
         assert!(!both.truncate_from_end(20));
+        assert!(both.truncate_from_end(19));
         assert!(both.truncate_from_start(15));
         assert_eq!(both.entries, [(2, 15)]);
         assert!(!both.truncate_from_start(15));

@@ -28,7 +28,7 @@ pub(crate) use self::open::load_log_start;
 pub use self::tail::Tail;
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
-use crate::error::{AppendError, ChangeError, Failed, ReadError};
+use crate::error::{AppendError, ChangeError, Failed};
 use crate::leader_epochs::LeaderEpochs;
 use crate::offsets::{OffsetState, Offsets};
 use crate::producer_state::ProducerState;
@@ -184,7 +184,7 @@ pub struct Log {
     /// Never empty, ascending; the last one is active.
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     offsets: Mutex<OffsetState>,
-    leader_epochs: RwLock<LeaderEpochs>,
+    leader_epochs: RwLock<Arc<LeaderEpochs>>,
     /// Base offsets of sealed segments that are held open, the last used one last.
     warm: Mutex<VecDeque<i64>>,
 }
@@ -293,26 +293,6 @@ impl Log {
         self.leader_epochs
             .read()
             .end_offset_for(epoch, log_end_offset)
-    }
-
-    /// The segments, oldest first.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the newest timestamp of a segment could not be found.
-    pub fn segments_info(&self) -> Result<Vec<SegmentInfo>, ReadError> {
-        let segments = self.segments();
-        let active = segments.last().map(|segment| segment.base_offset());
-        segments
-            .iter()
-            .map(|segment| {
-                Ok(SegmentInfo {
-                    base_offset: segment.base_offset(),
-                    size: segment.size(),
-                    largest_timestamp: segment.largest_timestamp()?.map(|entry| entry.timestamp),
-                    is_active: Some(segment.base_offset()) == active,
-                })
-            })
-            .collect()
     }
 
     /// All below `end_offset` is durable. Called by the journal, in any order.

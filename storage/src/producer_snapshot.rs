@@ -3,6 +3,7 @@
 //! Shell. A snapshot is a cache: one that is not intact is passed over for an older one.
 
 use std::io::{self, IoSlice};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use crate::disk::{Disk, OpenMode};
@@ -45,8 +46,28 @@ pub(crate) fn store_unsynced(
     file.write_at(0, &[IoSlice::new(bytes)])
 }
 
+/// Makes sure that a snapshot between these offsets is durable. Answers whether there is one.
+pub(crate) fn sync_between(
+    disk: &dyn Disk,
+    dir: &Path,
+    offsets: RangeInclusive<i64>,
+) -> io::Result<bool> {
+    let newest = snapshots(disk, dir)?
+        .into_iter()
+        .rev()
+        .find(|offset| offsets.contains(offset));
+    let Some(offset) = newest else {
+        return Ok(false);
+    };
+    disk.open(&snapshot_file(dir, offset), OpenMode::Existing)?
+        .sync()?;
+    disk.sync_dir(dir)?;
+    Ok(true)
+}
+
 /// The newest intact snapshot that covers no record from `end_offset` on, with its offset.
-/// Snapshots past it are removed: their records are not in the log.
+/// Snapshots past it are removed, because their records are not in the log, and damaged ones,
+/// because no one may count on them.
 pub(crate) fn load(
     disk: &dyn Disk,
     dir: &Path,
@@ -63,7 +84,8 @@ pub(crate) fn load(
         match decode(Kind::PRODUCER_SNAPSHOT, VERSION, &bytes, LARGEST_SNAPSHOT) {
             Ok(state) => return Ok(Some((offset, state))),
             Err(error) => {
-                tracing::warn!(dir = %dir.display(), offset, %error, "producer snapshot passed over");
+                tracing::warn!(dir = %dir.display(), offset, %error, "producer snapshot is damaged");
+                remove(disk, dir, offset)?;
             }
         }
     }

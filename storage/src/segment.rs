@@ -4,6 +4,7 @@
 //! reader does holds no lock while it touches data.
 
 mod index;
+mod read;
 mod scan;
 
 use std::io;
@@ -11,7 +12,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use bytes::Bytes;
 use ottla_protocol::record::BatchHeader;
 use parking_lot::{Mutex, RwLock};
 
@@ -281,49 +281,6 @@ impl Segment {
                 Err(error) => return Err(self.corrupt(error)),
             }
         }
-    }
-
-    /// Whole batches from `first` on, below position `limit`: at most `max_bytes`, but at least
-    /// one batch if `at_least_one`. With the offset after the last one.
-    pub(crate) fn read(
-        &self,
-        first: Batch,
-        limit: u64,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Option<(Bytes, i64)>, ReadError> {
-        let size = first.header.size();
-        let wanted = if at_least_one {
-            max_bytes.max(size)
-        } else {
-            max_bytes
-        };
-        if size > wanted {
-            return Ok(None);
-        }
-        let room = limit.saturating_sub(first.position);
-        let len = usize::try_from(room).map_or(wanted, |room| room.min(wanted));
-        let file = self.file()?;
-        let bytes = file.read_at(first.position, len)?;
-        let mut end = 0;
-        let mut next_offset = first.header.base_offset;
-        while let Some(rest) = bytes.get(end..).filter(|rest| !rest.is_empty()) {
-            let Ok(header) = BatchHeader::decode(rest) else {
-                break;
-            };
-            if check_header(&header, Some(next_offset), as_u64(rest.len())).is_err() {
-                break;
-            }
-            end += header.size();
-            next_offset = header.next_offset();
-        }
-        if end == 0 {
-            let reason = "a batch changed while it was read";
-            return Err(self.corrupt(ScanError::invalid(first.position, reason)));
-        }
-        // What follows is a batch that does not fit, or one that is damaged: the next read, which
-        // starts there, tells.
-        Ok(Some((bytes.slice(..end), next_offset)))
     }
 
     /// A scanner of headers over the batches at these positions.

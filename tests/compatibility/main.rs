@@ -4,6 +4,7 @@
 //! lines, see `ottla_tests::Client` and `ottla_tests::Line`. What is checked stands here, once for all of them.
 
 mod java;
+mod kcat;
 mod scenarios;
 
 /// The scenarios that every client passes, as one module of tests for each client.
@@ -62,4 +63,6 @@ clients! {
     kafka_python: client::KAFKA_PYTHON;
     aiokafka: client::AIOKAFKA;
     kafkajs: client::KAFKAJS;
+    franz_go: client::FRANZ_GO;
+    sarama: client::SARAMA;
 }

@@ -49,21 +49,35 @@ fn feed(producer: &mut Program, first: usize, records: &[Record]) {
     }
 }
 
+/// Has `writer` produce to `topic` once with each codec of `codecs`; returns what the topic then holds.
+fn write_with_each(
+    writer: &Client,
+    broker: &Broker,
+    topic: &str,
+    shape: Shape,
+    codecs: &[&str],
+) -> Vec<Record> {
+    // Three partitions with one record of each of the seven kinds of values.
+    const COUNT: usize = 21;
+    let records = shape.records(topic, COUNT * codecs.len());
+    writer.create_topic(broker, topic, PARTITIONS);
+    for (codec, records) in codecs.iter().zip(records.chunks(COUNT)) {
+        writer.produce(broker, topic, codec, records);
+    }
+    records
+}
+
 pub(crate) fn every_codec_returns_every_byte(client: &Client) {
     if !client.is_here() {
         return;
     }
     let broker = Broker::start();
-    for codec in client.codecs {
-        let topic = unique(client, codec);
-        let records = shape(client).records(&topic, 63);
-        client.create_topic(&broker, &topic, PARTITIONS);
-        client.produce(&broker, &topic, codec, &records);
-        let log = Log::of(&records);
-        log.expect(client.name, &client.consume(&broker, &topic, records.len()));
-        if client.name != JAVA.name && JAVA.is_here() {
-            log.expect("java", &JAVA.consume(&broker, &topic, records.len()));
-        }
+    let topic = unique(client, "codecs");
+    let records = write_with_each(client, &broker, &topic, shape(client), client.codecs);
+    let log = Log::of(&records);
+    log.expect(client.name, &client.consume(&broker, &topic, records.len()));
+    if client.name != JAVA.name && JAVA.is_here() {
+        log.expect("java", &JAVA.consume(&broker, &topic, records.len()));
     }
 }
 
@@ -72,13 +86,9 @@ pub(crate) fn records_of_java_are_read(client: &Client) {
         return;
     }
     let broker = Broker::start();
-    for codec in client.codecs {
-        let topic = unique(client, &format!("java-{codec}"));
-        let records = shape(client).records(&topic, 63);
-        JAVA.create_topic(&broker, &topic, PARTITIONS);
-        JAVA.produce(&broker, &topic, codec, &records);
-        Log::of(&records).expect(client.name, &client.consume(&broker, &topic, records.len()));
-    }
+    let topic = unique(client, "codecs-of-java");
+    let records = write_with_each(&JAVA, &broker, &topic, shape(client), client.codecs);
+    Log::of(&records).expect(client.name, &client.consume(&broker, &topic, records.len()));
 }
 
 pub(crate) fn a_topic_is_created_by_producing_to_it(client: &Client) {

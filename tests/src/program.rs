@@ -124,8 +124,12 @@ impl Program {
 
     /// Writes one line to the program and does not wait for it to be read.
     pub fn send(&mut self, line: &impl Serialize) {
-        let mut text = serde_json::to_string(line).expect("a line of JSON");
-        text.push('\n');
+        self.send_text(&serde_json::to_string(line).expect("a line of JSON"));
+    }
+
+    /// Writes one line to a program that does not read JSON.
+    pub fn send_text(&mut self, line: &str) {
+        let text = format!("{line}\n");
         // Fails only for a program that has ended; then reading from it tells why.
         let _ = self.input.as_ref().expect("an open stdin").send(text);
     }
@@ -191,7 +195,7 @@ impl Program {
     }
 
     /// Closes the input, which asks the program to end; returns the lines it still says, after it has ended well.
-    pub fn finish(mut self) -> Vec<Line> {
+    pub fn finish(&mut self) -> Vec<Line> {
         self.input = None;
         let deadline = Deadline::generous();
         let mut rest = Vec::new();

@@ -10,6 +10,7 @@ use crate::disk::{DiskFile, OpenMode};
 use crate::error::{ChangeError, Failed, ReadError};
 use crate::layout::{log_file, temporary_file};
 use crate::offsets::LogPosition;
+use crate::producer_snapshot;
 use crate::segment::{Check, Segment, SegmentIndex, as_u64};
 
 /// Bytes copied at once when a segment is cut that readers may hold.
@@ -45,9 +46,10 @@ impl Log {
                 limit: offsets.high_watermark,
             });
         }
+        self.keep_producers(to)?;
         store_log_start(&self.home, &self.identity, to)?;
         self.offsets.lock().advance_log_start(to);
-        if self.leader_epochs.write().truncate_from_start(to) {
+        if Arc::make_mut(&mut self.leader_epochs.write()).truncate_from_start(to) {
             self.writer.lock().epochs_changed = true;
         }
         let doomed = self.take_segments_below(to);
@@ -61,6 +63,34 @@ impl Log {
             self.disk().sync_dir(&self.home.dir)?;
         }
         Ok(to)
+    }
+
+    /// Before batches below `to` go: what they say of producers must be durable elsewhere.
+    fn keep_producers(&self, to: i64) -> io::Result<()> {
+        let segments = self.segments();
+        let first_kept = segments
+            .get(super::read::first_segment(&segments, to))
+            .map_or(to, |segment| segment.base_offset());
+        let goes = segments
+            .first()
+            .is_some_and(|first| first.base_offset() < first_kept);
+        let (disk, dir) = (self.disk(), &self.home.dir);
+        if !goes || disk.is_volatile() {
+            return Ok(());
+        }
+        let usable = first_kept..=self.offsets().high_watermark;
+        if producer_snapshot::sync_between(disk, dir, usable)? {
+            return Ok(());
+        }
+        let (log_end_offset, bytes, epochs) = {
+            let writer = self.writer.lock();
+            let bytes = producer_snapshot::to_bytes(&writer.producers)?;
+            let epochs = Arc::clone(&self.leader_epochs.read());
+            (self.offsets().log_end_offset, bytes, epochs)
+        };
+        // Epochs go first: recovery looks for newer ones only behind the newest snapshot.
+        epochs.store(disk, dir)?;
+        producer_snapshot::store(disk, dir, log_end_offset, &bytes)
     }
 
     /// Takes the sealed segments that end at or below `to` out of the list.
@@ -195,9 +225,18 @@ impl Log {
     ) -> Result<(), ReadError> {
         let segments = self.segments();
         let log_start_offset = self.offsets().log_start_offset;
-        let mut rebuilt = replay::rebuild(&self.home, &segments, log_start_offset, end.offset)?;
+        let mut rebuilt = replay::rebuild(
+            &self.home,
+            &segments,
+            log_start_offset..end.offset,
+            self.leader_epoch,
+        )?;
         rebuilt.leader_epochs.assign(self.leader_epoch, end.offset);
-        *self.leader_epochs.write() = rebuilt.leader_epochs;
+        if !self.disk().is_volatile() {
+            // Before the next append: what the stored epochs say of later offsets is wrong now.
+            rebuilt.leader_epochs.store(self.disk(), &self.home.dir)?;
+        }
+        *self.leader_epochs.write() = Arc::new(rebuilt.leader_epochs);
         let first_unstable = rebuilt.producers.first_unstable_offset();
         self.offsets.lock().truncated(end, first_unstable);
         writer.file = active.file()?;
@@ -207,7 +246,7 @@ impl Log {
         writer.reserved = 0;
         writer.producers = rebuilt.producers;
         writer.producers_changed = true;
-        writer.epochs_changed = true;
+        writer.epochs_changed = false;
         Ok(())
     }
 

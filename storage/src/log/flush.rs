@@ -19,7 +19,7 @@ struct FlushWork {
     point: FlushPoint,
     segments: Arc<Vec<Arc<Segment>>>,
     snapshot: Option<Vec<u8>>,
-    leader_epochs: Option<LeaderEpochs>,
+    leader_epochs: Option<Arc<LeaderEpochs>>,
     directory: bool,
 }
 
@@ -118,7 +118,7 @@ impl Log {
             point,
             segments: self.segments(),
             snapshot,
-            leader_epochs: wants_epochs.then(|| self.leader_epochs.read().clone()),
+            leader_epochs: wants_epochs.then(|| Arc::clone(&self.leader_epochs.read())),
             directory: std::mem::take(&mut writer.directory_changed),
         })
     }

@@ -67,8 +67,10 @@ impl Log {
             segment_base: active.base_offset(),
             position: active.size(),
         };
+        let records = log_start_offset..end.offset;
         let mut rebuilt =
-            replay::rebuild(&home, &segments, log_start_offset, end.offset).map_err(quarantined)?;
+            replay::rebuild(&home, &segments, records, leader_epoch).map_err(quarantined)?;
+        let leader_epoch = rebuilt.leader_epoch;
         let epochs_changed = rebuilt.leader_epochs.assign(leader_epoch, end.offset);
         let mut offsets = OffsetState::new(log_start_offset, end);
         offsets.set_first_unstable(rebuilt.producers.first_unstable_offset());
@@ -100,7 +102,7 @@ impl Log {
             writer: Mutex::new(writer),
             segments: RwLock::new(Arc::new(segments)),
             offsets: Mutex::new(offsets),
-            leader_epochs: RwLock::new(rebuilt.leader_epochs),
+            leader_epochs: RwLock::new(Arc::new(rebuilt.leader_epochs)),
             warm: Mutex::new(VecDeque::new()),
         }))
     }

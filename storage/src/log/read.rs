@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Bound, Log, LogRead};
+use super::{Bound, Log, LogRead, SegmentInfo};
 use crate::error::ReadError;
 use crate::offsets::{LogPosition, Offsets};
-use crate::segment::Segment;
+use crate::segment::{ScanError, Segment};
 
 /// Sealed segments whose file and index are held open, per log.
 const WARM_SEGMENTS: usize = 4;
@@ -38,34 +38,27 @@ impl Log {
             return Ok(empty);
         }
         let segments = self.segments();
+        let epochs = Arc::clone(&self.leader_epochs.read());
         let first = first_segment(&segments, from);
-        // A segment may end before the offset: compaction leaves gaps.
-        for segment in segments.iter().skip(first) {
-            if segment.base_offset() > end.segment_base {
-                break;
-            }
-            let limit = limit_in(segment, end);
-            self.keep_warm(segment);
-            let found = segment.locate(from, limit).and_then(|batch| match batch {
-                None => Ok(None),
-                Some(batch) => segment
-                    .read(batch, limit, max_bytes, at_least_one_batch)
-                    .map(Some),
-            });
-            match found {
-                Ok(None) => {}
-                Ok(Some(None)) => return Ok(empty),
-                Ok(Some(Some((records, next_offset)))) => {
-                    return Ok(LogRead {
-                        records,
-                        offsets,
-                        next_offset,
-                    });
-                }
-                Err(error) => return Err(self.explain(error, from)),
-            }
+        let Some(segment) = segments.get(first) else {
+            return Ok(empty);
+        };
+        let limit = limit_in(segment, end);
+        self.keep_warm(segment);
+        let found = segment.locate(from, limit).and_then(|batch| match batch {
+            Some(batch) => segment.read(batch, limit, max_bytes, at_least_one_batch, &epochs),
+            // Offsets are dense (L2): a batch in front claims fewer records than it has.
+            None => Err(segment.corrupt(ScanError::invalid(limit, "a record is missing"))),
+        });
+        match found {
+            Ok(None) => Ok(empty),
+            Ok(Some((records, next_offset))) => Ok(LogRead {
+                records,
+                offsets,
+                next_offset,
+            }),
+            Err(error) => Err(self.explain(error, from)),
         }
-        Ok(empty)
     }
 
     /// Bytes that a read from `from` up to the high watermark could give, at most `max_bytes`,
@@ -118,6 +111,26 @@ impl Log {
         let wanted = max_bytes.saturating_add(interval);
         let len = usize::try_from(room).map_or(wanted, |room| room.min(wanted));
         file.is_resident(floor.position, len)
+    }
+
+    /// The segments, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the newest timestamp of a segment could not be found.
+    pub fn segments_info(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+        let segments = self.segments();
+        let active = segments.last().map(|segment| segment.base_offset());
+        segments
+            .iter()
+            .map(|segment| {
+                Ok(SegmentInfo {
+                    base_offset: segment.base_offset(),
+                    size: segment.size(),
+                    largest_timestamp: segment.largest_timestamp()?.map(|entry| entry.timestamp),
+                    is_active: Some(segment.base_offset()) == active,
+                })
+            })
+            .collect()
     }
 
     /// The offsets, and where a read with this bound ends.

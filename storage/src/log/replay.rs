@@ -20,35 +20,47 @@ const SEARCH_WINDOW: usize = 1 << 20;
 pub(super) struct Rebuilt {
     pub(super) producers: ProducerState,
     pub(super) leader_epochs: LeaderEpochs,
+    /// The epoch of appends: the one that was given, unless the log has seen a later one.
+    pub(super) leader_epoch: i32,
     /// The stored state was not complete.
     pub(super) replayed: bool,
 }
 
-/// Loads what is stored of producers and epochs and completes it from the batches below `end`.
+/// Loads what is stored of producers and epochs and completes it from the batches of `records`.
 pub(super) fn rebuild(
     home: &SegmentHome,
     segments: &[Arc<Segment>],
-    log_start_offset: i64,
-    end: i64,
+    records: Range<i64>,
+    leader_epoch: i32,
 ) -> Result<Rebuilt, ReadError> {
-    let (snapshot_offset, mut producers) =
-        producer_snapshot::load(&*home.disk, &home.dir, end)?.unwrap_or_default();
+    let end = records.end;
+    // Deleted records may still be in their segment, and tell of producers. What came between a
+    // snapshot and the first segment is not known: such a snapshot would refuse what is next.
+    let first_base = segments.first().map_or(0, |first| first.base_offset());
+    let (snapshot_offset, mut producers) = producer_snapshot::load(&*home.disk, &home.dir, end)?
+        .filter(|(offset, _)| *offset >= first_base)
+        .unwrap_or((first_base, ProducerState::default()));
     let stored_epochs = LeaderEpochs::load(&*home.disk, &home.dir)?;
     // Epochs are stored whenever a snapshot is, so what follows it has the newer ones.
     let epochs_from = stored_epochs.as_ref().map_or(0, |_| snapshot_offset);
     let mut leader_epochs = stored_epochs.unwrap_or_default();
     leader_epochs.truncate_from_end(end);
-    let from = snapshot_offset.min(epochs_from).max(log_start_offset);
+    let leader_epoch = leader_epoch.max(leader_epochs.latest().unwrap_or(leader_epoch));
+    let from = snapshot_offset.min(epochs_from).max(first_base);
     for_each_header(segments, from, |header| {
-        leader_epochs.assign(header.partition_leader_epoch, header.base_offset);
+        // The CRC does not cover the epoch. One from the future is damaged; readers are told.
+        if header.partition_leader_epoch <= leader_epoch {
+            leader_epochs.assign(header.partition_leader_epoch, header.base_offset);
+        }
         if header.base_offset >= snapshot_offset {
             producers.replay(header);
         }
     })?;
-    leader_epochs.truncate_from_start(log_start_offset);
+    leader_epochs.truncate_from_start(records.start);
     Ok(Rebuilt {
         producers,
         leader_epochs,
+        leader_epoch,
         replayed: from < end,
     })
 }

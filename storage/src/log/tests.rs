@@ -1,17 +1,25 @@
 //! Claims about a log, and batches to make them with.
 
+use std::collections::BTreeMap;
+use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::record::{Attributes, BatchHeader};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::*;
-use crate::disk::MemoryDisk;
+use crate::disk::{MemoryDisk, OpenMode};
 use crate::error::OpenError;
 
 mod append;
+mod change;
+mod commit;
+mod model;
+mod recover;
+mod timestamp;
 
 /// What a batch is made of.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +60,29 @@ impl Spec {
         };
         header.crc = header.compute_crc(&body);
         Append { header, body }
+    }
+}
+
+/// A journal that commits nothing by itself.
+#[derive(Default)]
+pub(super) struct HeldSink {
+    pub(super) entries: Mutex<Vec<JournalEntry>>,
+    pub(super) broken: Mutex<bool>,
+}
+
+impl CommitSink for HeldSink {
+    fn admit(&self, _bytes: u64) -> Result<(), AppendError> {
+        Ok(())
+    }
+
+    fn submitted(&self) {}
+
+    fn submit(&self, entries: Vec<JournalEntry>) -> Result<(), Failed> {
+        if *self.broken.lock() {
+            return Err(Failed::new("the journal is broken"));
+        }
+        self.entries.lock().extend(entries);
+        Ok(())
     }
 }
 
@@ -115,4 +146,33 @@ pub(super) fn read_all(log: &Log, max_bytes: usize) -> Vec<(i64, i64)> {
         assert!(read.next_offset > from);
         from = read.next_offset;
     }
+}
+
+/// The file of this name in the log's directory.
+pub(super) fn file(disk: &MemoryDisk, name: &str) -> Arc<dyn DiskFile> {
+    disk.open(&dir().join(name), OpenMode::Existing).unwrap()
+}
+
+/// The files of the log with their bytes.
+pub(super) fn files(disk: &MemoryDisk) -> BTreeMap<String, Vec<u8>> {
+    let entries = disk.list(&dir()).unwrap();
+    entries
+        .into_iter()
+        .map(|entry| {
+            let file = file(disk, &entry.name);
+            let len = usize::try_from(file.size().unwrap()).unwrap();
+            (entry.name, file.read_at(0, len).unwrap().to_vec())
+        })
+        .collect()
+}
+
+/// A disk that holds these files of the log.
+pub(super) fn disk_of(files: &BTreeMap<String, Vec<u8>>) -> MemoryDisk {
+    let disk = MemoryDisk::durable();
+    disk.create_dir(&dir()).unwrap();
+    for (name, bytes) in files {
+        let file = disk.open(&dir().join(name), OpenMode::New).unwrap();
+        file.write_at(0, &[IoSlice::new(bytes)]).unwrap();
+    }
+    disk
 }

@@ -117,7 +117,8 @@ fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<
         return Ok(None);
     };
     let offset_of = |entry: TimeEntry| base + i64::from(entry.relative_offset);
-    let from = if (start..end.offset).contains(&offset_of(known)) {
+    let is_readable = (start..end.offset).contains(&offset_of(known));
+    let from = if is_readable {
         offset_of(known)
     } else {
         // It is deleted, or not visible yet: up to the last entry below the end, none is newer
@@ -139,7 +140,7 @@ fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<
         {
             largest = Some(batch);
         }
-        if from == offset_of(known) {
+        if is_readable {
             break;
         }
     }

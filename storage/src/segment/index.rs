@@ -36,15 +36,25 @@ pub(crate) struct SegmentIndex {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Floor {
     pub(crate) position: u64,
-    /// The batch there ends with this offset, if that is known.
-    last_offset: Option<i64>,
+    known: Known,
+}
+
+/// What is known of the batch at a [`Floor`].
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    Nothing,
+    BaseOffset(i64),
+    LastOffset(i64),
 }
 
 impl Floor {
     /// Whether the batch found there is the one that the index means.
     pub(crate) fn matches(&self, header: &BatchHeader) -> bool {
-        self.last_offset
-            .is_none_or(|last| last == header.last_offset())
+        match self.known {
+            Known::Nothing => true,
+            Known::BaseOffset(base) => base == header.base_offset,
+            Known::LastOffset(last) => last == header.last_offset(),
+        }
     }
 }
 
@@ -141,21 +151,22 @@ impl SegmentIndex {
     /// The closest known start of a batch at or before offset `from`.
     pub(crate) fn floor(&self, base_offset: i64, from: i64) -> Floor {
         let above = self.recent.partition_point(|(base, _)| *base <= from);
-        if let Some((_, position)) = above.checked_sub(1).and_then(|at| self.recent.get(at)) {
+        if let Some((base, position)) = above.checked_sub(1).and_then(|at| self.recent.get(at)) {
             return Floor {
                 position: *position,
-                last_offset: None,
+                known: Known::BaseOffset(*base),
             };
         }
-        let relative_offset = relative(base_offset, from).unwrap_or(u32::MAX);
+        let from = from.saturating_sub(base_offset);
+        let relative_offset = u32::try_from(from.max(0)).unwrap_or(u32::MAX);
         match self.offset.lookup(relative_offset) {
             Some(entry) => Floor {
                 position: u64::from(entry.position),
-                last_offset: Some(base_offset + i64::from(entry.relative_offset)),
+                known: Known::LastOffset(base_offset + i64::from(entry.relative_offset)),
             },
             None => Floor {
                 position: 0,
-                last_offset: None,
+                known: Known::Nothing,
             },
         }
     }

@@ -1,0 +1,103 @@
+//! Looking up by time.
+
+use ottla_protocol::record::{BatchBuilder, BatchOptions, Compression, RecordBatch};
+
+use super::*;
+
+/// A batch with one record for each timestamp.
+pub(super) fn batch_at(timestamps: &[i64], value: usize, options: BatchOptions) -> Append {
+    let mut builder = BatchBuilder::new(options).unwrap();
+    for timestamp in timestamps {
+        let value = vec![b'v'; value];
+        builder.append(*timestamp, None, Some(&value), &[]).unwrap();
+    }
+    let (batch, _) = RecordBatch::parse(builder.build().unwrap()).unwrap();
+    Append {
+        header: *batch.header(),
+        body: batch.body(),
+    }
+}
+
+fn append_at(log: &Log, timestamps: &[i64]) {
+    let batch = batch_at(timestamps, 90, BatchOptions::default());
+    log.append(batch, 0).unwrap();
+}
+
+fn offset_at(log: &Log, timestamp: i64) -> Option<(i64, i64)> {
+    let found = log.offset_for_timestamp(timestamp).unwrap();
+    found.map(|found| (found.timestamp, found.offset))
+}
+
+#[test]
+fn the_first_record_that_is_not_older_is_found() {
+    let log = open(&MemoryDisk::durable(), small_segments(), Tail::Clean);
+    for at in 0..30 {
+        append_at(&log, &[at * 10, at * 10 + 5, at * 10 + 3]);
+    }
+    assert_eq!(offset_at(&log, i64::MIN), Some((0, 0)));
+    assert_eq!(offset_at(&log, 4), Some((5, 1)));
+    assert_eq!(offset_at(&log, 6), Some((10, 3)));
+    assert_eq!(offset_at(&log, 203), Some((205, 61)));
+    assert_eq!(offset_at(&log, 295), Some((295, 88)));
+    assert_eq!(offset_at(&log, 296), None);
+    let newest = log.max_timestamp().unwrap().unwrap();
+    assert_eq!(
+        (newest.timestamp, newest.offset, newest.leader_epoch),
+        (295, 88, 1)
+    );
+}
+
+#[test]
+fn times_out_of_order_and_compressed_records_are_found() {
+    let log = open(&MemoryDisk::durable(), small_segments(), Tail::Clean);
+    append_at(&log, &[500]);
+    append_at(&log, &[100, 900, 200]);
+    for _ in 0..20 {
+        append_at(&log, &[300]);
+    }
+    let compressed = BatchOptions {
+        compression: Compression::Lz4,
+        ..BatchOptions::default()
+    };
+    log.append(batch_at(&[400, 901], 90, compressed), 0)
+        .unwrap();
+    assert_eq!(offset_at(&log, 501), Some((900, 2)));
+    assert_eq!(offset_at(&log, 901), Some((901, 25)));
+    log.advance_log_start(3).unwrap();
+    assert_eq!(offset_at(&log, 201), Some((300, 4)));
+    assert_eq!(offset_at(&log, 301), Some((400, 24)));
+}
+
+#[test]
+fn what_is_not_durable_is_not_found() {
+    let sink = Arc::new(HeldSink::default());
+    let log = Log::open(
+        Arc::new(MemoryDisk::durable()),
+        &dir(),
+        identity(),
+        small_segments(),
+        1,
+        Some(sink),
+        Tail::Clean,
+    )
+    .unwrap();
+    for at in 0..30 {
+        append_at(&log, &[at * 10, at * 10 + 5]);
+    }
+    assert_eq!(offset_at(&log, 0), None);
+    assert_eq!(log.max_timestamp().unwrap(), None);
+    log.commit(20);
+    assert_eq!(offset_at(&log, 91), Some((95, 19)));
+    assert_eq!(offset_at(&log, 96), None);
+    let newest = log.max_timestamp().unwrap().unwrap();
+    assert_eq!((newest.timestamp, newest.offset), (95, 19));
+}
+
+#[test]
+fn a_log_without_times_has_no_newest() {
+    let log = open(&MemoryDisk::durable(), small_segments(), Tail::Clean);
+    assert_eq!(log.max_timestamp().unwrap(), None);
+    append_at(&log, &[-1]);
+    assert_eq!(log.max_timestamp().unwrap(), None);
+    assert_eq!(offset_at(&log, 0), None);
+}
