@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_protocol::message::{
     HeartbeatRequest, JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
     LeaveGroupRequest, MemberIdentity, SyncGroupRequest, SyncGroupRequestAssignment,
     SyncGroupResponse,
 };
+use ottla_protocol::{ErrorCode, StrBytes};
 use tokio::time::Instant;
 
 use crate::support::{Client, Server, text, versions};
@@ -41,7 +41,11 @@ pub(crate) fn sync_request(joined: &JoinGroupResponse) -> SyncGroupRequest {
         member_id: joined.member_id.clone(),
         protocol_type: Some(text("consumer")),
         protocol_name: Some(text("range")),
-        assignments: joined.members.iter().map(|member| assignment(&member.member_id)).collect(),
+        assignments: joined
+            .members
+            .iter()
+            .map(|member| assignment(&member.member_id))
+            .collect(),
         ..Default::default()
     }
 }
@@ -82,8 +86,15 @@ impl Client {
     }
 
     async fn leave(&mut self, member_id: &StrBytes) {
-        let members = vec![MemberIdentity { member_id: member_id.clone(), ..Default::default() }];
-        let request = LeaveGroupRequest { group_id: text("g"), members, ..Default::default() };
+        let members = vec![MemberIdentity {
+            member_id: member_id.clone(),
+            ..Default::default()
+        }];
+        let request = LeaveGroupRequest {
+            group_id: text("g"),
+            members,
+            ..Default::default()
+        };
         let response = self.call(5, request).await;
         assert_eq!(response.members[0].error_code, ErrorCode::None);
     }
@@ -95,14 +106,21 @@ async fn every_version_of_join_makes_a_member_and_a_generation() {
         let server = Server::start().await;
         let joined = server.connect().await.join(version).await;
         assert_eq!(joined.error_code, ErrorCode::None, "version {version}");
-        assert_eq!((joined.generation_id, &joined.leader), (1, &joined.member_id));
+        assert_eq!(
+            (joined.generation_id, &joined.leader),
+            (1, &joined.member_id)
+        );
         assert_eq!(joined.protocol_name.as_deref(), Some("range"));
         let kind = (version >= 7).then_some("consumer");
         assert_eq!(joined.protocol_type.as_deref(), kind);
         assert_eq!(joined.members.len(), 1);
         assert_eq!(joined.members[0].metadata, "range metadata");
         assert!(!joined.skip_assignment);
-        assert!(joined.member_id.starts_with("wire-"), "{}", joined.member_id);
+        assert!(
+            joined.member_id.starts_with("wire-"),
+            "{}",
+            joined.member_id
+        );
     }
 }
 
@@ -112,7 +130,11 @@ async fn a_new_member_is_given_its_id_before_it_may_join_from_version_4_on() {
     let mut client = server.connect().await;
     for version in 4..=9 {
         let answer = client.call(version, join_request("")).await;
-        assert_eq!(answer.error_code, ErrorCode::MemberIdRequired, "version {version}");
+        assert_eq!(
+            answer.error_code,
+            ErrorCode::MemberIdRequired,
+            "version {version}"
+        );
         assert!(!answer.member_id.is_empty());
         assert_eq!(answer.generation_id, -1);
     }
@@ -141,10 +163,22 @@ async fn heartbeats_are_answered_in_every_version() {
     let joined = client.join_alone().await;
     for version in versions::<HeartbeatRequest>() {
         assert_eq!(client.beat(version, &joined).await, ErrorCode::None);
-        let older = JoinGroupResponse { generation_id: 0, ..joined.clone() };
-        assert_eq!(client.beat(version, &older).await, ErrorCode::IllegalGeneration);
-        let stranger = JoinGroupResponse { member_id: text("x"), ..joined.clone() };
-        assert_eq!(client.beat(version, &stranger).await, ErrorCode::UnknownMemberId);
+        let older = JoinGroupResponse {
+            generation_id: 0,
+            ..joined.clone()
+        };
+        assert_eq!(
+            client.beat(version, &older).await,
+            ErrorCode::IllegalGeneration
+        );
+        let stranger = JoinGroupResponse {
+            member_id: text("x"),
+            ..joined.clone()
+        };
+        assert_eq!(
+            client.beat(version, &stranger).await,
+            ErrorCode::UnknownMemberId
+        );
     }
 }
 
@@ -174,12 +208,22 @@ async fn leaving_is_answered_in_every_version_and_ends_the_membership() {
         let server = Server::start().await;
         let mut client = server.connect().await;
         let joined = client.join_alone().await;
-        let identity =
-            MemberIdentity { member_id: joined.member_id.clone(), ..Default::default() };
+        let identity = MemberIdentity {
+            member_id: joined.member_id.clone(),
+            ..Default::default()
+        };
         let request = LeaveGroupRequest {
             group_id: text("g"),
-            member_id: if version < 3 { joined.member_id.clone() } else { text("") },
-            members: if version < 3 { Vec::new() } else { vec![identity] },
+            member_id: if version < 3 {
+                joined.member_id.clone()
+            } else {
+                text("")
+            },
+            members: if version < 3 {
+                Vec::new()
+            } else {
+                vec![identity]
+            },
         };
         for code in [ErrorCode::None, ErrorCode::UnknownMemberId] {
             let left = client.call(version, request.clone()).await;
@@ -201,17 +245,62 @@ async fn a_join_that_cannot_be_has_kafkas_error() {
     client.join_alone().await;
     let new = join_request("");
     let cases = [
-        (JoinGroupRequest { group_id: text(""), ..new.clone() }, ErrorCode::InvalidGroupId),
-        (JoinGroupRequest { session_timeout_ms: 5_999, ..new.clone() }, ErrorCode::InvalidSessionTimeout),
-        (JoinGroupRequest { session_timeout_ms: -1, ..new.clone() }, ErrorCode::InvalidSessionTimeout),
-        (JoinGroupRequest { session_timeout_ms: i32::MAX, ..new.clone() }, ErrorCode::InvalidSessionTimeout),
-        (join_request("stranger"), ErrorCode::UnknownMemberId),
-        (JoinGroupRequest { protocol_type: text("connect"), ..new.clone() }, ErrorCode::InconsistentGroupProtocol),
-        (JoinGroupRequest { protocol_type: text(""), ..new.clone() }, ErrorCode::InconsistentGroupProtocol),
-        (JoinGroupRequest { protocols: Vec::new(), ..new.clone() }, ErrorCode::InconsistentGroupProtocol),
         (
             JoinGroupRequest {
-                protocols: vec![JoinGroupRequestProtocol { name: text("odd"), ..Default::default() }],
+                group_id: text(""),
+                ..new.clone()
+            },
+            ErrorCode::InvalidGroupId,
+        ),
+        (
+            JoinGroupRequest {
+                session_timeout_ms: 5_999,
+                ..new.clone()
+            },
+            ErrorCode::InvalidSessionTimeout,
+        ),
+        (
+            JoinGroupRequest {
+                session_timeout_ms: -1,
+                ..new.clone()
+            },
+            ErrorCode::InvalidSessionTimeout,
+        ),
+        (
+            JoinGroupRequest {
+                session_timeout_ms: i32::MAX,
+                ..new.clone()
+            },
+            ErrorCode::InvalidSessionTimeout,
+        ),
+        (join_request("stranger"), ErrorCode::UnknownMemberId),
+        (
+            JoinGroupRequest {
+                protocol_type: text("connect"),
+                ..new.clone()
+            },
+            ErrorCode::InconsistentGroupProtocol,
+        ),
+        (
+            JoinGroupRequest {
+                protocol_type: text(""),
+                ..new.clone()
+            },
+            ErrorCode::InconsistentGroupProtocol,
+        ),
+        (
+            JoinGroupRequest {
+                protocols: Vec::new(),
+                ..new.clone()
+            },
+            ErrorCode::InconsistentGroupProtocol,
+        ),
+        (
+            JoinGroupRequest {
+                protocols: vec![JoinGroupRequestProtocol {
+                    name: text("odd"),
+                    ..Default::default()
+                }],
                 ..new
             },
             ErrorCode::InconsistentGroupProtocol,
@@ -231,22 +320,56 @@ async fn a_sync_of_another_generation_or_protocol_is_refused() {
     let joined = client.join(9).await;
     let good = sync_request(&joined);
     let cases = [
-        (SyncGroupRequest { generation_id: 7, ..good.clone() }, ErrorCode::IllegalGeneration),
-        (SyncGroupRequest { member_id: text("x"), ..good.clone() }, ErrorCode::UnknownMemberId),
-        (SyncGroupRequest { group_id: text("h"), ..good.clone() }, ErrorCode::UnknownMemberId),
-        (SyncGroupRequest { group_id: text(""), ..good.clone() }, ErrorCode::InvalidGroupId),
         (
-            SyncGroupRequest { protocol_name: Some(text("odd")), ..good.clone() },
+            SyncGroupRequest {
+                generation_id: 7,
+                ..good.clone()
+            },
+            ErrorCode::IllegalGeneration,
+        ),
+        (
+            SyncGroupRequest {
+                member_id: text("x"),
+                ..good.clone()
+            },
+            ErrorCode::UnknownMemberId,
+        ),
+        (
+            SyncGroupRequest {
+                group_id: text("h"),
+                ..good.clone()
+            },
+            ErrorCode::UnknownMemberId,
+        ),
+        (
+            SyncGroupRequest {
+                group_id: text(""),
+                ..good.clone()
+            },
+            ErrorCode::InvalidGroupId,
+        ),
+        (
+            SyncGroupRequest {
+                protocol_name: Some(text("odd")),
+                ..good.clone()
+            },
             ErrorCode::InconsistentGroupProtocol,
         ),
         (
-            SyncGroupRequest { protocol_type: Some(text("odd")), ..good.clone() },
+            SyncGroupRequest {
+                protocol_type: Some(text("odd")),
+                ..good.clone()
+            },
             ErrorCode::InconsistentGroupProtocol,
         ),
         (good, ErrorCode::None),
     ];
     for (request, code) in cases {
-        assert_eq!(client.call(5, request.clone()).await.error_code, code, "{request:?}");
+        assert_eq!(
+            client.call(5, request.clone()).await.error_code,
+            code,
+            "{request:?}"
+        );
     }
 }
 
@@ -255,17 +378,32 @@ async fn a_static_member_that_comes_back_keeps_its_place_and_its_old_self_is_fen
     let server = Server::start().await;
     let mut client = server.connect().await;
     let group_instance_id = Some(text("seat-1"));
-    let request = JoinGroupRequest { group_instance_id: group_instance_id.clone(), ..join_request("") };
+    let request = JoinGroupRequest {
+        group_instance_id: group_instance_id.clone(),
+        ..join_request("")
+    };
     let first = client.call(9, request.clone()).await;
     assert_eq!(first.error_code, ErrorCode::None, "no round trip for an id");
-    let sync = SyncGroupRequest { group_instance_id: group_instance_id.clone(), ..sync_request(&first) };
+    let sync = SyncGroupRequest {
+        group_instance_id: group_instance_id.clone(),
+        ..sync_request(&first)
+    };
     client.call(5, sync).await;
     let second = server.connect().await.call(9, request).await;
-    assert_eq!((second.error_code, second.generation_id), (ErrorCode::None, 1));
+    assert_eq!(
+        (second.error_code, second.generation_id),
+        (ErrorCode::None, 1)
+    );
     assert_ne!(second.member_id, first.member_id);
     assert!(second.skip_assignment);
-    let beat = HeartbeatRequest { group_instance_id, ..beat_request(&first) };
-    assert_eq!(client.call(4, beat).await.error_code, ErrorCode::FencedInstanceId);
+    let beat = HeartbeatRequest {
+        group_instance_id,
+        ..beat_request(&first)
+    };
+    assert_eq!(
+        client.call(4, beat).await.error_code,
+        ErrorCode::FencedInstanceId
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -303,7 +441,11 @@ async fn a_connection_that_drops_while_its_join_waits_does_not_hold_up_the_group
         assert_eq!(again.error_code, ErrorCode::None);
     }
     assert_eq!(again.members[0].member_id, first.member_id);
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -314,9 +456,16 @@ async fn a_member_that_does_not_rejoin_in_time_is_dropped_from_the_rebalance() {
     let given = two.call(9, join_request("")).await.member_id;
     let started = Instant::now();
     let joined = two.call(9, join_request(&given)).await;
-    assert_eq!((joined.error_code, joined.members.len()), (ErrorCode::None, 1));
+    assert_eq!(
+        (joined.error_code, joined.members.len()),
+        (ErrorCode::None, 1)
+    );
     assert_eq!(joined.leader, joined.member_id);
-    assert!(started.elapsed() <= Duration::from_secs(21), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() <= Duration::from_secs(21),
+        "{:?}",
+        started.elapsed()
+    );
     assert_eq!(one.beat(4, &first).await, ErrorCode::UnknownMemberId);
 }
 
@@ -331,9 +480,16 @@ async fn the_first_join_waits_for_others_as_long_as_it_is_told() {
     }
     for (client, id) in clients.iter_mut().zip(waiting) {
         let joined = client.receive::<JoinGroupRequest>(3, id).await;
-        assert_eq!((joined.error_code, joined.generation_id), (ErrorCode::None, 1));
+        assert_eq!(
+            (joined.error_code, joined.generation_id),
+            (ErrorCode::None, 1)
+        );
     }
-    assert!(started.elapsed() >= Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() >= Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -45,7 +45,9 @@ async fn filled() -> (Server, Topic) {
     let server = Server::start().await;
     let mut client = server.connect().await;
     let topic = client.create_topic("t", 1).await;
-    client.produce(9, &topic, crate::support::batch(&["a", "b"])).await;
+    client
+        .produce(9, &topic, crate::support::batch(&["a", "b"]))
+        .await;
     (server, topic)
 }
 
@@ -69,7 +71,9 @@ async fn endure(server: &Server, frame: &[u8]) {
 /// The most memory that this process ever had, where the system tells.
 fn peak_resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(kilobytes << 10)
 }
@@ -91,7 +95,10 @@ async fn every_sample_is_valid_in_every_version() {
         for version in key.api().versions() {
             let mut client = server.connect().await;
             client.send_frame(&encoded(key, version, &topic)).await;
-            let frame = client.frame().await.unwrap_or_else(|| panic!("{key:?} v{version}"));
+            let frame = client
+                .frame()
+                .await
+                .unwrap_or_else(|| panic!("{key:?} v{version}"));
             decode_response(key, version, frame).unwrap();
         }
     }
@@ -176,12 +183,23 @@ impl Damage {
 #[test]
 fn damaged_requests_end_their_own_connection_at_worst() {
     count_panics();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (server, topic) = runtime.block_on(filled());
     let keys: Vec<ApiKey> = served().collect();
     let damage = prop::collection::vec(Damage::any(), 1..6);
-    let strategy = (prop::sample::select(keys), any::<prop::sample::Index>(), damage);
-    let config = Config { failure_persistence: None, cases: 1_500, ..Config::default() };
+    let strategy = (
+        prop::sample::select(keys),
+        any::<prop::sample::Index>(),
+        damage,
+    );
+    let config = Config {
+        failure_persistence: None,
+        cases: 1_500,
+        ..Config::default()
+    };
     let run = TestRunner::new(config).run(&strategy, |(key, version, damage)| {
         let versions: Vec<i16> = key.api().versions().collect();
         let mut frame = encoded(key, versions[version.index(versions.len())], &topic);

@@ -51,7 +51,10 @@ async fn an_idle_connection_is_closed_in_its_time() {
     let started = Instant::now();
     client.assert_closed().await;
     let waited = started.elapsed();
-    assert!(waited >= Duration::from_secs(60) && waited < Duration::from_secs(61), "{waited:?}");
+    assert!(
+        waited >= Duration::from_secs(60) && waited < Duration::from_secs(61),
+        "{waited:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,7 +73,11 @@ async fn waiting_for_an_answer_is_not_idleness() {
     let topic = server.connect().await.create_topic("t", 1).await;
     let mut client = server.connect().await;
     for _ in 0..2 {
-        let request = FetchRequest { max_wait_ms: 40_000, min_bytes: 1, ..fetch_request(&topic, 0) };
+        let request = FetchRequest {
+            max_wait_ms: 40_000,
+            min_bytes: 1,
+            ..fetch_request(&topic, 0)
+        };
         client.call(12, request).await;
         tokio::time::sleep(Duration::from_secs(9)).await;
     }
@@ -85,7 +92,10 @@ async fn a_frame_that_stops_half_way_is_given_up_after_30_seconds() {
         let started = Instant::now();
         client.assert_closed().await;
         let waited = started.elapsed();
-        assert!(waited >= Duration::from_secs(30) && waited < Duration::from_secs(31), "{waited:?}");
+        assert!(
+            waited >= Duration::from_secs(30) && waited < Duration::from_secs(31),
+            "{waited:?}"
+        );
     }
 }
 

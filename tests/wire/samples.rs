@@ -10,7 +10,9 @@ use crate::support::{Topic, batch, fetch_request, produce_request, text};
 
 /// The sample of an API. Each version writes those fields that it has.
 pub(crate) fn sample(key: ApiKey, topic: &Topic) -> Option<Request> {
-    group_sample(key).or_else(|| offset_sample(key, topic)).or_else(|| topic_sample(key, topic))
+    group_sample(key)
+        .or_else(|| offset_sample(key, topic))
+        .or_else(|| topic_sample(key, topic))
 }
 
 fn group_sample(key: ApiKey) -> Option<Request> {
@@ -24,29 +26,48 @@ fn group_sample(key: ApiKey) -> Option<Request> {
         }
         .into(),
         ApiKey::JoinGroup => join_request("").into(),
-        ApiKey::Heartbeat => {
-            HeartbeatRequest { group_id, member_id, ..Default::default() }.into()
+        ApiKey::Heartbeat => HeartbeatRequest {
+            group_id,
+            member_id,
+            ..Default::default()
         }
+        .into(),
         ApiKey::LeaveGroup => LeaveGroupRequest {
             group_id,
             member_id: member_id.clone(),
-            members: vec![MemberIdentity { member_id, ..Default::default() }],
+            members: vec![MemberIdentity {
+                member_id,
+                ..Default::default()
+            }],
         }
         .into(),
         ApiKey::SyncGroup => {
             let assignment = Bytes::from_static(b"assignment");
-            let assignments = vec![SyncGroupRequestAssignment { member_id, assignment }];
-            SyncGroupRequest { group_id, assignments, ..Default::default() }.into()
+            let assignments = vec![SyncGroupRequestAssignment {
+                member_id,
+                assignment,
+            }];
+            SyncGroupRequest {
+                group_id,
+                assignments,
+                ..Default::default()
+            }
+            .into()
         }
-        ApiKey::DescribeGroups => {
-            DescribeGroupsRequest { groups: vec![group_id], ..Default::default() }.into()
+        ApiKey::DescribeGroups => DescribeGroupsRequest {
+            groups: vec![group_id],
+            ..Default::default()
         }
+        .into(),
         ApiKey::ListGroups => ListGroupsRequest {
             states_filter: vec![text("Stable")],
             types_filter: vec![text("classic")],
         }
         .into(),
-        ApiKey::DeleteGroups => DeleteGroupsRequest { groups_names: vec![group_id] }.into(),
+        ApiKey::DeleteGroups => DeleteGroupsRequest {
+            groups_names: vec![group_id],
+        }
+        .into(),
         _ => return None,
     })
 }
@@ -59,8 +80,17 @@ fn offset_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
     Some(match key {
         ApiKey::OffsetCommit => {
             let partitions = vec![OffsetCommitRequestPartition::default()];
-            let topics = vec![OffsetCommitRequestTopic { name, topic_id, partitions }];
-            OffsetCommitRequest { group_id, topics, ..Default::default() }.into()
+            let topics = vec![OffsetCommitRequestTopic {
+                name,
+                topic_id,
+                partitions,
+            }];
+            OffsetCommitRequest {
+                group_id,
+                topics,
+                ..Default::default()
+            }
+            .into()
         }
         ApiKey::OffsetFetch => {
             let by_group = OffsetFetchRequestGroup {
@@ -72,9 +102,18 @@ fn offset_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
                 }]),
                 ..Default::default()
             };
-            let topics = Some(vec![OffsetFetchRequestTopic { name, partition_indexes }]);
+            let topics = Some(vec![OffsetFetchRequestTopic {
+                name,
+                partition_indexes,
+            }]);
             let groups = vec![by_group];
-            OffsetFetchRequest { group_id, topics, groups, ..Default::default() }.into()
+            OffsetFetchRequest {
+                group_id,
+                topics,
+                groups,
+                ..Default::default()
+            }
+            .into()
         }
         ApiKey::OffsetDelete => {
             let partitions = vec![OffsetDeleteRequestPartition::default()];
@@ -82,14 +121,29 @@ fn offset_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
             OffsetDeleteRequest { group_id, topics }.into()
         }
         ApiKey::ListOffsets => {
-            let partitions = vec![ListOffsetsPartition { timestamp: -1, ..Default::default() }];
+            let partitions = vec![ListOffsetsPartition {
+                timestamp: -1,
+                ..Default::default()
+            }];
             let topics = vec![ListOffsetsTopic { name, partitions }];
-            ListOffsetsRequest { replica_id: -1, topics, ..Default::default() }.into()
+            ListOffsetsRequest {
+                replica_id: -1,
+                topics,
+                ..Default::default()
+            }
+            .into()
         }
         ApiKey::OffsetForLeaderEpoch => {
             let partitions = vec![OffsetForLeaderPartition::default()];
-            let topics = vec![OffsetForLeaderTopic { topic: name, partitions }];
-            OffsetForLeaderEpochRequest { topics, ..Default::default() }.into()
+            let topics = vec![OffsetForLeaderTopic {
+                topic: name,
+                partitions,
+            }];
+            OffsetForLeaderEpochRequest {
+                topics,
+                ..Default::default()
+            }
+            .into()
         }
         _ => return None,
     })
@@ -101,8 +155,15 @@ fn topic_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
         ApiKey::Produce => produce_request(topic, Some(batch(&["a", "b"]))).into(),
         ApiKey::Fetch => fetch_sample(topic).into(),
         ApiKey::Metadata => {
-            let topics = vec![MetadataRequestTopic { name: Some(name), topic_id: Uuid::nil() }];
-            MetadataRequest { topics: Some(topics), ..Default::default() }.into()
+            let topics = vec![MetadataRequestTopic {
+                name: Some(name),
+                topic_id: Uuid::nil(),
+            }];
+            MetadataRequest {
+                topics: Some(topics),
+                ..Default::default()
+            }
+            .into()
         }
         ApiKey::ApiVersions => ApiVersionsRequest {
             client_software_name: text("name"),
@@ -111,14 +172,33 @@ fn topic_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
         .into(),
         ApiKey::CreateTopics => create_sample().into(),
         ApiKey::DeleteTopics => {
-            let topics = vec![DeleteTopicState { name: Some(text("x")), topic_id: Uuid::nil() }];
+            let topics = vec![DeleteTopicState {
+                name: Some(text("x")),
+                topic_id: Uuid::nil(),
+            }];
             let topic_names = vec![text("x")];
-            DeleteTopicsRequest { topics, topic_names, ..Default::default() }.into()
+            DeleteTopicsRequest {
+                topics,
+                topic_names,
+                ..Default::default()
+            }
+            .into()
         }
         ApiKey::CreatePartitions => {
-            let assignments = Some(vec![CreatePartitionsAssignment { broker_ids: vec![1] }]);
-            let topics = vec![CreatePartitionsTopic { name, count: 2, assignments }];
-            CreatePartitionsRequest { topics, validate_only: true, ..Default::default() }.into()
+            let assignments = Some(vec![CreatePartitionsAssignment {
+                broker_ids: vec![1],
+            }]);
+            let topics = vec![CreatePartitionsTopic {
+                name,
+                count: 2,
+                assignments,
+            }];
+            CreatePartitionsRequest {
+                topics,
+                validate_only: true,
+                ..Default::default()
+            }
+            .into()
         }
         ApiKey::InitProducerId => InitProducerIdRequest::default().into(),
         ApiKey::DescribeConfigs => {
@@ -127,13 +207,25 @@ fn topic_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
                 resource_name: name,
                 configuration_keys: Some(vec![text("retention.ms")]),
             }];
-            DescribeConfigsRequest { resources, ..Default::default() }.into()
+            DescribeConfigsRequest {
+                resources,
+                ..Default::default()
+            }
+            .into()
         }
         ApiKey::DescribeCluster => DescribeClusterRequest::default().into(),
         ApiKey::DescribeTopicPartitions => {
-            let cursor = Some(Cursor { topic_name: name.clone(), partition_index: 0 });
+            let cursor = Some(Cursor {
+                topic_name: name.clone(),
+                partition_index: 0,
+            });
             let topics = vec![TopicRequest { name }];
-            DescribeTopicPartitionsRequest { topics, cursor, ..Default::default() }.into()
+            DescribeTopicPartitionsRequest {
+                topics,
+                cursor,
+                ..Default::default()
+            }
+            .into()
         }
         _ => return None,
     })
@@ -145,13 +237,22 @@ fn fetch_sample(topic: &Topic) -> FetchRequest {
         topic_id: topic.id,
         partitions: vec![1, 2],
     };
-    FetchRequest { forgotten_topics_data: vec![forgotten], ..fetch_request(topic, 0) }
+    FetchRequest {
+        forgotten_topics_data: vec![forgotten],
+        ..fetch_request(topic, 0)
+    }
 }
 
 /// With an explicit assignment, so that no damage to a number asks for very many partitions.
 fn create_sample() -> CreateTopicsRequest {
-    let assignment = CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![1] };
-    let config = CreatableTopicConfig { name: text("retention.ms"), value: Some(text("1000")) };
+    let assignment = CreatableReplicaAssignment {
+        partition_index: 0,
+        broker_ids: vec![1],
+    };
+    let config = CreatableTopicConfig {
+        name: text("retention.ms"),
+        value: Some(text("1000")),
+    };
     let topic = CreatableTopic {
         name: text("created"),
         num_partitions: -1,
@@ -159,5 +260,8 @@ fn create_sample() -> CreateTopicsRequest {
         assignments: vec![assignment],
         configs: vec![config],
     };
-    CreateTopicsRequest { topics: vec![topic], ..Default::default() }
+    CreateTopicsRequest {
+        topics: vec![topic],
+        ..Default::default()
+    }
 }
