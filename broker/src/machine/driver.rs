@@ -50,8 +50,9 @@ pub(crate) struct Driver<M: Machine> {
 
 struct State<M: Machine> {
     machine: M,
-    /// The machine is ahead of its log, which could not be read again: it decides nothing.
-    stale: bool,
+    /// The machine is ahead of its log, which could not be read again: it decides nothing. The
+    /// task tries again at this time.
+    stale: Option<Instant>,
     log: MachineLog<M>,
     next_token: Token,
     waiting: HashMap<Token, oneshot::Sender<M::Reply>>,
@@ -94,7 +95,7 @@ impl<M: Machine> Driver<M> {
         let (machine, end) = log.load()?;
         let state = State {
             machine,
-            stale: false,
+            stale: None,
             log,
             next_token: 0,
             waiting: HashMap::new(),
@@ -154,10 +155,10 @@ impl<M: Machine> Driver<M> {
 
     /// Whether the machine may decide; one that is stale is loaded again first.
     fn is_live(&self, state: &mut State<M>) -> bool {
-        if state.stale {
+        if state.stale.is_some() {
             self.reload(state);
         }
-        !state.stale
+        state.stale.is_none()
     }
 
     fn commit(&self, state: &mut State<M>, effects: EffectsOf<M>) {
@@ -196,11 +197,13 @@ impl<M: Machine> Driver<M> {
             // What is not durable by now is not going to be.
             state.held.clear();
         }
-        let live = self.go_live(state);
-        state.stale = live.is_err();
-        if let Err(reason) = live {
-            tracing::error!(reason, "an internal log could not be loaded again");
-        }
+        state.stale = match self.go_live(state) {
+            Ok(()) => None,
+            Err(reason) => {
+                tracing::error!(reason, "an internal log could not be loaded again");
+                Some(Instant::now() + RELOAD_INTERVAL)
+            }
+        };
         self.wake.notify_one();
     }
 
@@ -261,19 +264,22 @@ impl<M: Machine> Driver<M> {
     }
 
     fn deadline(&self, state: &State<M>) -> Option<Instant> {
-        if state.stale {
-            return Some(Instant::now() + RELOAD_INTERVAL);
-        }
-        Some(self.env.instant(state.machine.deadline()?))
+        let of_machine = || Some(self.env.instant(state.machine.deadline()?));
+        state.stale.or_else(of_machine)
     }
 
     fn tick(&self, state: &mut State<M>) {
-        let now = self.env.now();
-        let due = |at| at <= now.monotonic;
-        if self.is_live(state) && state.machine.deadline().is_some_and(due) {
-            let effects = state.machine.tick(now);
-            self.commit(state, effects);
+        if self
+            .deadline(state)
+            .is_none_or(|deadline| deadline > Instant::now())
+        {
+            return;
         }
+        if state.stale.is_some() {
+            return self.reload(state);
+        }
+        let effects = state.machine.tick(self.env.now());
+        self.commit(state, effects);
     }
 
     /// Whether there is something to do since the wake-up was asked for: what is wanted is
@@ -290,14 +296,18 @@ impl<M: Machine> Driver<M> {
 
     fn compact(&self, state: &mut State<M>) {
         let durable = state.durable();
-        if let Some((begin, _)) = state.snapshot.take_if(|(_, end)| *end <= durable) {
-            if let Err(error) = state.log.log().advance_log_start(begin) {
-                tracing::warn!(%error, "cannot cut an internal log before its snapshot");
-            }
+        if let Some((begin, _)) = state.snapshot.take_if(|(_, end)| *end <= durable)
+            && let Err(error) = state.log.log().advance_log_start(begin)
+        {
+            tracing::warn!(%error, "cannot cut an internal log before its snapshot");
         }
         // What was decided before the snapshot must be done when it is all that is left of it.
         let busy = state.held.iter().any(|held| !held.commands.is_empty());
-        if busy || state.stale || state.snapshot.is_some() || !state.log.wants_compaction() {
+        if busy
+            || state.stale.is_some()
+            || state.snapshot.is_some()
+            || !state.log.wants_compaction()
+        {
             return;
         }
         let State { machine, log, .. } = state;

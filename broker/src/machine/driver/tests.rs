@@ -105,7 +105,8 @@ async fn a_machine_whose_log_cannot_be_read_again_decides_nothing_until_it_can()
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_could_not_be_read_again_is_read_later_without_being_asked() {
-    let (world, _task) = World::running();
+    let world = World::inline();
+    world.spawn();
     world.put("a", 1).await.unwrap();
     world.disk.fill(".log");
     world.disk.fail_reads(".log");
@@ -119,7 +120,8 @@ async fn a_log_that_could_not_be_read_again_is_read_later_without_being_asked() 
 
 #[tokio::test(start_paused = true)]
 async fn the_machine_is_told_the_time_when_it_asked_to() {
-    let (world, _task) = World::running();
+    let world = World::inline();
+    world.spawn();
     tokio::time::sleep(ALARM / 2).await;
     assert_eq!(world.driver.inspect(|ledger| ledger.entries.len()), 0);
     tokio::time::sleep(ALARM).await;

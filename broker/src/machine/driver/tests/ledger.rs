@@ -164,8 +164,13 @@ impl World {
     /// With the driver's task, and a thread whose syncs can be held.
     pub(super) fn running() -> (Self, JoinHandle<()>) {
         let world = Self::on(FaultyDisk::new(), true);
-        let task = tokio::spawn(Arc::clone(&world.driver).run(world.stop.clone()));
+        let task = world.spawn();
         (world, task)
+    }
+
+    /// Starts the driver's task.
+    pub(super) fn spawn(&self) -> JoinHandle<()> {
+        tokio::spawn(Arc::clone(&self.driver).run(self.stop.clone()))
     }
 
     pub(super) fn put(&self, name: &str, len: usize) -> Call<Ledger> {
