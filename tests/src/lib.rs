@@ -14,6 +14,7 @@ pub mod mount;
 pub mod program;
 pub mod record;
 pub mod serving;
+pub mod wire;
 
 pub use broker::Broker;
 pub use client::Client;
