@@ -1,1 +1,267 @@
-//! Later.
+//! A valid request of every API that is served, with something in each of its arrays.
+
+use bytes::Bytes;
+use ottla_protocol::message::*;
+use ottla_protocol::{ApiKey, Request};
+use uuid::Uuid;
+
+use crate::groups::join_request;
+use crate::support::{Topic, batch, fetch_request, produce_request, text};
+
+/// The sample of an API. Each version writes those fields that it has.
+pub(crate) fn sample(key: ApiKey, topic: &Topic) -> Option<Request> {
+    group_sample(key)
+        .or_else(|| offset_sample(key, topic))
+        .or_else(|| topic_sample(key, topic))
+}
+
+fn group_sample(key: ApiKey) -> Option<Request> {
+    let group_id = text("g");
+    let member_id = text("member");
+    Some(match key {
+        ApiKey::FindCoordinator => FindCoordinatorRequest {
+            key: group_id.clone(),
+            coordinator_keys: vec![group_id, text("h")],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::JoinGroup => join_request("").into(),
+        ApiKey::Heartbeat => HeartbeatRequest {
+            group_id,
+            member_id,
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::LeaveGroup => LeaveGroupRequest {
+            group_id,
+            member_id: member_id.clone(),
+            members: vec![MemberIdentity {
+                member_id,
+                ..Default::default()
+            }],
+        }
+        .into(),
+        ApiKey::SyncGroup => {
+            let assignment = Bytes::from_static(b"assignment");
+            let assignments = vec![SyncGroupRequestAssignment {
+                member_id,
+                assignment,
+            }];
+            SyncGroupRequest {
+                group_id,
+                assignments,
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::DescribeGroups => DescribeGroupsRequest {
+            groups: vec![group_id],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::ListGroups => ListGroupsRequest {
+            states_filter: vec![text("Stable")],
+            types_filter: vec![text("classic")],
+        }
+        .into(),
+        ApiKey::DeleteGroups => DeleteGroupsRequest {
+            groups_names: vec![group_id],
+        }
+        .into(),
+        _ => return None,
+    })
+}
+
+fn offset_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
+    let group_id = text("g");
+    let name = topic.name.clone();
+    let topic_id = topic.id;
+    let partition_indexes = vec![0, 1];
+    Some(match key {
+        ApiKey::OffsetCommit => {
+            let partitions = vec![OffsetCommitRequestPartition::default()];
+            let topics = vec![OffsetCommitRequestTopic {
+                name,
+                topic_id,
+                partitions,
+            }];
+            OffsetCommitRequest {
+                group_id,
+                topics,
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::OffsetFetch => {
+            let by_group = OffsetFetchRequestGroup {
+                group_id: group_id.clone(),
+                topics: Some(vec![OffsetFetchRequestTopics {
+                    name: name.clone(),
+                    topic_id,
+                    partition_indexes: partition_indexes.clone(),
+                }]),
+                ..Default::default()
+            };
+            let topics = Some(vec![OffsetFetchRequestTopic {
+                name,
+                partition_indexes,
+            }]);
+            let groups = vec![by_group];
+            OffsetFetchRequest {
+                group_id,
+                topics,
+                groups,
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::OffsetDelete => {
+            let partitions = vec![OffsetDeleteRequestPartition::default()];
+            let topics = vec![OffsetDeleteRequestTopic { name, partitions }];
+            OffsetDeleteRequest { group_id, topics }.into()
+        }
+        ApiKey::ListOffsets => {
+            let partitions = vec![ListOffsetsPartition {
+                timestamp: -1,
+                ..Default::default()
+            }];
+            let topics = vec![ListOffsetsTopic { name, partitions }];
+            ListOffsetsRequest {
+                replica_id: -1,
+                topics,
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::OffsetForLeaderEpoch => {
+            let partitions = vec![OffsetForLeaderPartition::default()];
+            let topics = vec![OffsetForLeaderTopic {
+                topic: name,
+                partitions,
+            }];
+            OffsetForLeaderEpochRequest {
+                topics,
+                ..Default::default()
+            }
+            .into()
+        }
+        _ => return None,
+    })
+}
+
+fn topic_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
+    let name = topic.name.clone();
+    Some(match key {
+        ApiKey::Produce => produce_request(topic, Some(batch(&["a", "b"]))).into(),
+        ApiKey::Fetch => fetch_sample(topic).into(),
+        ApiKey::Metadata => {
+            let topics = vec![MetadataRequestTopic {
+                name: Some(name),
+                topic_id: Uuid::nil(),
+            }];
+            MetadataRequest {
+                topics: Some(topics),
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::ApiVersions => ApiVersionsRequest {
+            client_software_name: text("name"),
+            client_software_version: text("1"),
+        }
+        .into(),
+        ApiKey::CreateTopics => create_sample().into(),
+        ApiKey::DeleteTopics => {
+            let topics = vec![DeleteTopicState {
+                name: Some(text("x")),
+                topic_id: Uuid::nil(),
+            }];
+            let topic_names = vec![text("x")];
+            DeleteTopicsRequest {
+                topics,
+                topic_names,
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::CreatePartitions => {
+            let assignments = Some(vec![CreatePartitionsAssignment {
+                broker_ids: vec![1],
+            }]);
+            let topics = vec![CreatePartitionsTopic {
+                name,
+                count: 2,
+                assignments,
+            }];
+            CreatePartitionsRequest {
+                topics,
+                validate_only: true,
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::InitProducerId => InitProducerIdRequest::default().into(),
+        ApiKey::DescribeConfigs => {
+            let resources = vec![DescribeConfigsResource {
+                resource_type: 2,
+                resource_name: name,
+                configuration_keys: Some(vec![text("retention.ms")]),
+            }];
+            DescribeConfigsRequest {
+                resources,
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::DescribeCluster => DescribeClusterRequest::default().into(),
+        ApiKey::DescribeTopicPartitions => {
+            let cursor = Some(Cursor {
+                topic_name: name.clone(),
+                partition_index: 0,
+            });
+            let topics = vec![TopicRequest { name }];
+            DescribeTopicPartitionsRequest {
+                topics,
+                cursor,
+                ..Default::default()
+            }
+            .into()
+        }
+        _ => return None,
+    })
+}
+
+fn fetch_sample(topic: &Topic) -> FetchRequest {
+    let forgotten = ForgottenTopic {
+        topic: topic.name.clone(),
+        topic_id: topic.id,
+        partitions: vec![1, 2],
+    };
+    FetchRequest {
+        forgotten_topics_data: vec![forgotten],
+        ..fetch_request(topic, 0)
+    }
+}
+
+/// With an explicit assignment, so that no damage to a number asks for very many partitions.
+fn create_sample() -> CreateTopicsRequest {
+    let assignment = CreatableReplicaAssignment {
+        partition_index: 0,
+        broker_ids: vec![1],
+    };
+    let config = CreatableTopicConfig {
+        name: text("retention.ms"),
+        value: Some(text("1000")),
+    };
+    let topic = CreatableTopic {
+        name: text("created"),
+        num_partitions: -1,
+        replication_factor: -1,
+        assignments: vec![assignment],
+        configs: vec![config],
+    };
+    CreateTopicsRequest {
+        topics: vec![topic],
+        ..Default::default()
+    }
+}

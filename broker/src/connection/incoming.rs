@@ -115,18 +115,18 @@ impl Incoming {
         let Some(prefix) = self.buffer.first_chunk::<PREFIX_LEN>() else {
             return Ok(None);
         };
-        // What no API may send is refused without waiting for the API.
-        frame_len(*prefix, self.max_frame)?;
-        let Some(head) = self.buffer.first_chunk::<{ PREFIX_LEN + 2 }>() else {
-            return Ok(None);
-        };
-        let [a, b, c, d, key @ ..] = *head;
-        let limit = if i16::from_be_bytes(key) == i16::from(ApiKey::Produce) {
-            self.max_frame
-        } else {
-            self.max_frame.min(MAX_OTHER_FRAME)
-        };
-        let len = frame_len([a, b, c, d], limit)?;
+        let prefix = *prefix;
+        let len = frame_len(prefix, self.max_frame)?;
+        if len > MAX_OTHER_FRAME {
+            // Only of a long frame does it matter whose it is.
+            let Some(head) = self.buffer.first_chunk::<{ PREFIX_LEN + 2 }>() else {
+                return Ok(None);
+            };
+            let [.., high, low] = *head;
+            if i16::from_be_bytes([high, low]) != i16::from(ApiKey::Produce) {
+                frame_len(prefix, MAX_OTHER_FRAME)?;
+            }
+        }
         self.buffer.advance(PREFIX_LEN);
         Ok(Some(Begun { len, held: None }))
     }

@@ -26,8 +26,8 @@ const FIRST_BATCHED_FETCH: i16 = 8;
 const FIRST_TOPIC_ID: i16 = 10;
 
 /// Resolves what a request calls a topic into its name.
-fn topic_name(topics: &Topics, name: &str, id: Uuid) -> Option<Arc<str>> {
-    if id.is_nil() {
+fn topic_name(topics: &Topics, name: &str, id: Uuid, by_id: bool) -> Option<Arc<str>> {
+    if !by_id {
         return Some(Arc::from(name));
     }
     topics.by_id(id).map(|topic| Arc::from(&*topic.name))
@@ -225,13 +225,15 @@ fn wanted_groups(
         };
         return (vec![group], Vec::new());
     }
+    let by_id = api_version >= FIRST_TOPIC_ID;
     let mut unknown = Vec::new();
     let mut groups = Vec::new();
     for group in &request.groups {
         let mut missing = Vec::new();
         let topics = group.topics.as_ref().map(|topics| {
             let resolve = |topic: &ottla_protocol::message::OffsetFetchRequestTopics| {
-                let Some(name) = topic_name(&core.topics, &topic.name, topic.topic_id) else {
+                let found = topic_name(&core.topics, &topic.name, topic.topic_id, by_id);
+                let Some(name) = found else {
                     missing.push(unknown_id(topic.topic_id, &topic.partition_indexes));
                     return None;
                 };

@@ -94,6 +94,16 @@ class Listener(ConsumerRebalanceListener):
         lines.emit("assignment", sorted(partition.partition for partition in held))
 
 
+def apply_late_joins(consumer):
+    """Lets a poll apply a join that ended after the poll before had timed out.
+
+    kafka-python 3.0.12 takes such a join for done, and neither uses its assignment nor sends heartbeats again.
+    """
+    coordinator = consumer._coordinator
+    need_rejoin = coordinator.need_rejoin
+    coordinator.need_rejoin = lambda: need_rejoin() or coordinator.rejoining
+
+
 def group(options):
     """A member of a group: a line on stdin commits, the end of stdin leaves.
 
@@ -110,6 +120,7 @@ def group(options):
             reconnect_backoff_max_ms=500,
         )
     )
+    apply_late_joins(consumer)
     consumer.subscribe([options.topic], listener=Listener(consumer))
     commands = lines.Commands()
     while not commands.ended:
