@@ -71,6 +71,28 @@ pub enum AppendError {
         /// The epoch known.
         current: i16,
     },
+    /// The producer has an open transaction here, and the batch is not of it.
+    #[error("producer {producer_id} has an open transaction and must write to it")]
+    InvalidTransactionState {
+        /// Who produced.
+        producer_id: i64,
+    },
+    /// The transaction has ended since its state was looked at: look again.
+    #[error("the transaction of producer {producer_id} has just ended")]
+    TransactionEnded {
+        /// Who produced.
+        producer_id: i64,
+    },
+    /// A newer coordinator has ended a transaction of the producer.
+    #[error("coordinator epoch {found} for producer {producer_id} is older than {current}")]
+    TransactionCoordinatorFenced {
+        /// Whose transaction.
+        producer_id: i64,
+        /// Epoch of the coordinator that wrote the marker.
+        found: i32,
+        /// The epoch known.
+        current: i32,
+    },
     /// The batch is larger than a segment may be.
     #[error("a batch of {size} bytes does not fit a segment of {segment_bytes}")]
     TooLarge {
@@ -94,6 +116,17 @@ pub enum AppendError {
     /// The log is closed.
     #[error("the log is closed")]
     Closed,
+}
+
+impl AppendError {
+    /// A newer epoch is known: what was refused is of the past.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidProducerEpoch { .. } | Self::TransactionCoordinatorFenced { .. }
+        )
+    }
 }
 
 /// Why nothing was read.

@@ -13,6 +13,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod transaction;
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,12 +28,15 @@ use uuid::Uuid;
 
 pub(crate) use self::open::load_log_start;
 pub use self::tail::Tail;
+pub use self::transaction::{Part, append_together};
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{AppendError, ChangeError, Failed};
+pub use crate::index::AbortedTransaction;
 use crate::leader_epochs::LeaderEpochs;
 use crate::offsets::{OffsetState, Offsets};
 use crate::producer_state::ProducerState;
+pub use crate::producer_state::{Marker, ProducerInfo, TransactionGuard};
 use crate::segment::{Segment, SegmentHome};
 
 /// Whose log it is.
@@ -56,6 +60,15 @@ pub struct Append {
     pub body: Bytes,
 }
 
+/// What is appended.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A batch of a client. The guard is there when its transaction was looked at.
+    Batch(Append, Option<TransactionGuard>),
+    /// The end of a transaction.
+    Marker(Marker),
+}
+
 /// Where a batch is in the log. It may be acknowledged when the high watermark is past
 /// `last_offset`, also when it is a duplicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +90,8 @@ pub struct Appended {
 pub enum Bound {
     /// Up to what is durable: for consumers.
     HighWatermark,
+    /// Up to the oldest open transaction: for consumers of committed records.
+    LastStable,
     /// Up to the last append: for loaders of internal topics, before the log is served. What is
     /// read past the high watermark may be cut by [`Log::truncate_to`]; drop it before.
     LogEnd,

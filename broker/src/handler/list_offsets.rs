@@ -120,14 +120,15 @@ fn find(log: &Log, timestamp: i64, committed: bool) -> Result<TimestampOffset, R
     } else {
         offsets.high_watermark
     };
+    let visible = |found: Option<TimestampOffset>| found.filter(|found| found.offset < end);
     let found = match timestamp {
         LATEST => Some(at(end)),
         EARLIEST | EARLIEST_LOCAL => Some(at(offsets.log_start_offset)),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => None,
-        MAX_TIMESTAMP => log.max_timestamp()?,
-        timestamp => log.offset_for_timestamp(timestamp)?,
+        MAX_TIMESTAMP => visible(log.max_timestamp()?),
+        timestamp => visible(log.offset_for_timestamp(timestamp)?),
     };
-    Ok(found.filter(|found| found.offset <= end).unwrap_or(none))
+    Ok(found.unwrap_or(none))
 }
 
 pub(crate) fn offset_for_leader_epoch(

@@ -7,8 +7,8 @@ use super::{FlushPoint, Log, Status, Writer};
 use crate::config::Durability;
 use crate::error::{ChangeError, Failed, Shortage};
 use crate::leader_epochs::LeaderEpochs;
-use crate::producer_snapshot;
-use crate::segment::Segment;
+use crate::producer_snapshot::{self, Snapshot};
+use crate::segment::{Segment, write_aborted};
 
 /// Log bytes after which a snapshot is worth it although no producer changed: so much must be
 /// read at the next start without one.
@@ -113,7 +113,8 @@ impl Log {
             writer.producers_changed || writer.bytes_since_snapshot >= SNAPSHOT_INTERVAL;
         let snapshot = if wants_snapshot {
             writer.bytes_since_snapshot = 0;
-            Some(producer_snapshot::to_bytes(&writer.producers)?)
+            let snapshot = Snapshot::new(&writer.producers, &self.segments());
+            Some(producer_snapshot::to_bytes(&snapshot)?)
         } else {
             None
         };
@@ -172,7 +173,8 @@ impl Log {
             None => Ok(()),
         };
         let stored = epochs.and_then(|()| match &work.snapshot {
-            Some(bytes) => producer_snapshot::store(disk, dir, work.point.offset, bytes),
+            Some(bytes) => write_aborted(disk, dir, work.segments.iter())
+                .and_then(|()| producer_snapshot::store(disk, dir, work.point.offset, bytes)),
             None => Ok(()),
         });
         let Err(error) = stored else {

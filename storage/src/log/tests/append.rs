@@ -55,7 +55,7 @@ fn offsets_outside_the_log_are_out_of_range() {
     for from in [-1, 4, i64::MAX] {
         let refused = log.read(from, 100, true, Bound::HighWatermark);
         assert!(matches!(refused, Err(ReadError::OffsetOutOfRange { .. })));
-        assert!(log.available(from, 100).is_err());
+        assert!(log.available(from, 100, Bound::HighWatermark).is_err());
     }
 }
 
