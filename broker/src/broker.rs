@@ -22,6 +22,7 @@ use crate::env::Env;
 use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
 use crate::housekeeping;
 use crate::machine::{Driver, LoadError, Machine};
+use crate::memory_budget::{DECOMPRESSION_BYTES, MemoryBudget};
 use crate::partition::Partition;
 use crate::server::Server;
 use crate::topics::Topics;
@@ -242,6 +243,8 @@ fn assemble(
         catalog,
         groups,
         producer_ids: ProducerIds::default(),
+        validation: MemoryBudget::new(DECOMPRESSION_BYTES),
+        lookups: MemoryBudget::new(DECOMPRESSION_BYTES),
         draining: CancellationToken::new(),
         advertised: OnceLock::new(),
     })
