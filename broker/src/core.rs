@@ -13,6 +13,7 @@ use crate::group::GroupCoordinator;
 use crate::machine::{Driver, Unavailable};
 use crate::service::Context;
 use crate::topics::Topics;
+use crate::transaction::TransactionCoordinator;
 
 /// The broker behind all its transports.
 pub(crate) struct Core {
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     pub(crate) topics: Arc<Topics>,
     pub(crate) catalog: Arc<Driver<Catalog>>,
     pub(crate) groups: Arc<Driver<GroupCoordinator>>,
+    pub(crate) transactions: Arc<Driver<TransactionCoordinator>>,
     pub(crate) producer_ids: ProducerIds,
     /// Cancelled when the broker begins to stop: long waits end.
     pub(crate) draining: CancellationToken,

@@ -6,15 +6,17 @@ use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use ottla_storage::error::AppendError;
+use ottla_storage::log::{Append, Appended, Log};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{LoadError, MachineLog};
-use super::{Effects, Machine, Token};
+use super::{EffectsOf, Machine, Token};
 use crate::env::Env;
 use crate::partition::Partition;
 
@@ -23,8 +25,26 @@ use crate::partition::Partition;
 #[error("the internal log is not available")]
 pub(crate) struct Unavailable;
 
+/// How long to wait before a machine that was loaded again goes on.
+const RELOAD_PAUSE: Duration = Duration::from_secs(1);
+
 /// Runs the commands of a machine.
 type Execute<C> = Box<dyn Fn(C) + Send + Sync>;
+
+/// Appends a batch to the machine's log and what is attached to it elsewhere, all or nothing.
+/// Called with the driver locked.
+type Attach<A> =
+    Box<dyn Fn(&Arc<Log>, Append, Vec<A>, i64) -> Result<Appended, AppendError> + Send + Sync>;
+
+/// Appends to the log of a machine that attaches nothing.
+pub(crate) fn alone<A>(
+    log: &Arc<Log>,
+    batch: Append,
+    _attachments: Vec<A>,
+    now_ms: i64,
+) -> Result<Appended, AppendError> {
+    log.append(batch, now_ms)
+}
 
 /// Drives one machine.
 pub(crate) struct Driver<M: Machine> {
@@ -33,6 +53,7 @@ pub(crate) struct Driver<M: Machine> {
     wake: Arc<Notify>,
     env: Env,
     execute: Execute<M::Command>,
+    attach: Attach<M::Attachment>,
 }
 
 struct State<M: Machine> {
@@ -46,6 +67,8 @@ struct State<M: Machine> {
     end: i64,
     /// A snapshot before which the log can be cut when its end is durable: (begin, end).
     snapshot: Option<(i64, i64)>,
+    /// The machine was loaded again and goes live at this time.
+    live_at: Option<Duration>,
 }
 
 struct Held<M: Machine> {
@@ -61,6 +84,10 @@ impl<M: Machine> Driver<M> {
         env: Env,
         new: impl Fn() -> M + Send + Sync + 'static,
         execute: impl Fn(M::Command) + Send + Sync + 'static,
+        attach: impl Fn(&Arc<Log>, Append, Vec<M::Attachment>, i64) -> Result<Appended, AppendError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Result<Arc<Self>, LoadError> {
         let mut log = MachineLog::new(partition, new);
         let machine = log.load()?;
@@ -73,12 +100,14 @@ impl<M: Machine> Driver<M> {
             held: VecDeque::new(),
             end,
             snapshot: None,
+            live_at: None,
         };
         let driver = Arc::new(Self {
             state: Mutex::new(state),
             wake: Arc::new(Notify::new()),
             env,
             execute: Box::new(execute),
+            attach: Box::new(attach),
         });
         {
             let mut state = driver.state.lock();
@@ -86,6 +115,11 @@ impl<M: Machine> Driver<M> {
             driver.commit(&mut state, effects);
         }
         Ok(driver)
+    }
+
+    /// Whether the machine's log is behind the journal.
+    pub(crate) fn is_journaled(&self) -> bool {
+        self.state.lock().log.partition().log().is_journaled()
     }
 
     /// Reads from the machine what may be known before it is durable.
@@ -120,13 +154,86 @@ impl<M: Machine> Driver<M> {
         self.commit(&mut state, effects);
     }
 
-    fn commit(&self, state: &mut State<M>, effects: Effects<M::Record, M::Reply, M::Command>) {
+    /// Handles an event now and lets `then` see the reply before it is durable, with the machine
+    /// locked. For what is appended next: the journal keeps the order.
+    pub(crate) fn decide<T>(
+        &self,
+        event: impl FnOnce(Token) -> M::Event,
+        then: impl FnOnce(M::Reply) -> T,
+    ) -> Result<T, Unavailable> {
+        let mut state = self.state.lock();
+        state.next_token += 1;
+        let token = state.next_token;
+        let mut effects = state.machine.handle(event(token), self.env.now());
+        let at = effects.replies.iter().position(|(of, _)| *of == token);
+        let reply = at.map(|at| effects.replies.swap_remove(at).1);
+        if !self.commit(&mut state, effects) {
+            return Err(Unavailable);
+        }
+        reply.map(then).ok_or(Unavailable)
+    }
+
+    /// Handles an event whose records `append` appends together with others; it gets none when the
+    /// event changes nothing, and answers the end of this machine's log behind them.
+    pub(crate) fn join(
+        &self,
+        event: M::Event,
+        append: impl FnOnce(Option<(Arc<Log>, Append)>) -> Result<i64, AppendError>,
+    ) -> Result<(), AppendError> {
+        let mut state = self.state.lock();
+        let now = self.env.now();
+        let effects = state.machine.handle(event, now);
+        let result = if effects.records.is_empty() {
+            append(None).map(|_| ())
+        } else {
+            let log = Arc::clone(state.log.partition().log());
+            state
+                .log
+                .batch(&effects.records, now.wall_ms)
+                .and_then(|batch| {
+                    let bytes = batch.header.size();
+                    state.end = append(Some((log, batch)))?;
+                    state.log.appended(bytes);
+                    Ok(())
+                })
+        };
+        match &result {
+            Ok(()) => self.hold(&mut state, effects),
+            Err(error) => reload(&mut state, error, now.monotonic),
+        }
+        result
+    }
+
+    /// Answers whether the effects are appended; if not, the machine is loaded again.
+    fn commit(&self, state: &mut State<M>, mut effects: EffectsOf<M>) -> bool {
+        let now = self.env.now();
         if !effects.records.is_empty() {
-            match state.log.append(&effects.records, self.env.now().wall_ms) {
-                Ok(end) => state.end = end,
-                Err(error) => return reload(state, &error),
+            let attachments = std::mem::take(&mut effects.attachments);
+            let log = Arc::clone(state.log.partition().log());
+            let appended = state
+                .log
+                .batch(&effects.records, now.wall_ms)
+                .and_then(|batch| {
+                    let bytes = batch.header.size();
+                    let appended = (self.attach)(&log, batch, attachments, now.wall_ms)?;
+                    state.log.appended(bytes);
+                    Ok(appended)
+                });
+            match appended {
+                Ok(appended) => state.end = appended.last_offset + 1,
+                Err(error) => {
+                    reload(state, &error, now.monotonic);
+                    self.wake.notify_one();
+                    return false;
+                }
             }
         }
+        self.hold(state, effects);
+        true
+    }
+
+    /// Keeps replies and commands until the records before them are durable.
+    fn hold(&self, state: &mut State<M>, effects: EffectsOf<M>) {
         let replies = effects
             .replies
             .into_iter()
@@ -167,7 +274,7 @@ impl<M: Machine> Driver<M> {
                 self.tick(&mut state);
                 self.compact(&mut state);
                 (
-                    state.machine.deadline(),
+                    state.live_at.or_else(|| state.machine.deadline()),
                     state.held.front().map(|held| held.end),
                 )
             };
@@ -191,6 +298,14 @@ impl<M: Machine> Driver<M> {
 
     fn tick(&self, state: &mut State<M>) {
         let now = self.env.now();
+        if let Some(at) = state.live_at {
+            if at <= now.monotonic {
+                state.live_at = None;
+                let effects = state.machine.loaded(now);
+                self.commit(state, effects);
+            }
+            return;
+        }
         if state
             .machine
             .deadline()
@@ -230,19 +345,20 @@ impl<M: Machine> Driver<M> {
                     state.end = snapshot.1;
                     state.snapshot = Some(snapshot);
                 }
-                Err(error) => reload(state, &error),
+                Err(error) => reload(state, &error, self.env.now().monotonic),
             }
         }
     }
 }
 
 /// The machine is ahead of its log: forget it, and everyone who waits, and read the log again.
-fn reload<M: Machine>(state: &mut State<M>, error: &AppendError) {
+fn reload<M: Machine>(state: &mut State<M>, error: &AppendError, now: Duration) {
     tracing::error!(%error, "an internal log could not be written; its state is loaded again");
     state.waiting.clear();
     match state.log.load() {
         Ok(machine) => {
             state.machine = machine;
+            state.live_at = Some(now.saturating_add(RELOAD_PAUSE));
             state.end = state.log.partition().log().offsets().log_end_offset;
         }
         Err(error) => tracing::error!(%error, "an internal log could not be read again"),
