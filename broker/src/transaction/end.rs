@@ -206,7 +206,8 @@ impl TransactionCoordinator {
 
 /// Whether the request ended the transaction already; its answer was lost.
 fn is_repeated(known: &Transaction, request: &EndRequest) -> bool {
-    let is_raised = known.producer_id == request.producer_id
+    let is_raised = request.producer_epoch >= 0
+        && known.producer_id == request.producer_id
         && known.last_producer_epoch == request.producer_epoch
         && known.producer_epoch == request.producer_epoch.saturating_add(1);
     let is_rotated = known.previous_producer_id == request.producer_id

@@ -199,80 +199,44 @@ use ErrorCode::{
 };
 use State::{CompleteAbort, CompleteCommit, Empty, Ongoing, PrepareAbort, PrepareCommit};
 
-/// Each state, and what it answers to: adding, verifying, and both ends in the first protocol,
-/// and both ends in the second.
+/// Adding, verifying, both ends in the first protocol, and both ends in the second.
+type Answers = [Result<(), ErrorCode>; 6];
+
+const OK: Result<(), ErrorCode> = Ok(());
+const UNKNOWN: Result<(), ErrorCode> = Err(TransactionAbortable);
+const ILLEGAL: Result<(), ErrorCode> = Err(InvalidTxnState);
+const BUSY: Result<(), ErrorCode> = Err(ConcurrentTransactions);
+
+const TABLE: [(State, Answers); 6] = [
+    // add, verify, commit, abort, commit bumping, abort bumping
+    (Empty, [OK, UNKNOWN, ILLEGAL, ILLEGAL, ILLEGAL, OK]),
+    (Ongoing, [OK, OK, OK, OK, OK, OK]),
+    (PrepareCommit, [BUSY, BUSY, BUSY, ILLEGAL, BUSY, ILLEGAL]),
+    (PrepareAbort, [BUSY, BUSY, ILLEGAL, BUSY, ILLEGAL, BUSY]),
+    (CompleteCommit, [OK, UNKNOWN, OK, ILLEGAL, ILLEGAL, OK]),
+    (CompleteAbort, [OK, UNKNOWN, ILLEGAL, OK, ILLEGAL, OK]),
+];
+
 #[test]
 fn each_row_of_the_table() {
-    let ok = Ok(());
-    let rows = [
-        // state, add, verify, commit, abort, commit bumping, abort bumping
-        (
-            Empty,
-            ok,
-            Err(TransactionAbortable),
-            [
-                Err(InvalidTxnState),
-                Err(InvalidTxnState),
-                Err(InvalidTxnState),
-                ok,
-            ],
-        ),
-        (Ongoing, ok, ok, [ok, ok, ok, ok]),
-        (
-            PrepareCommit,
-            Err(ConcurrentTransactions),
-            Err(ConcurrentTransactions),
-            [
-                Err(ConcurrentTransactions),
-                Err(InvalidTxnState),
-                Err(ConcurrentTransactions),
-                Err(InvalidTxnState),
-            ],
-        ),
-        (
-            PrepareAbort,
-            Err(ConcurrentTransactions),
-            Err(ConcurrentTransactions),
-            [
-                Err(InvalidTxnState),
-                Err(ConcurrentTransactions),
-                Err(InvalidTxnState),
-                Err(ConcurrentTransactions),
-            ],
-        ),
-        (
-            CompleteCommit,
-            ok,
-            Err(TransactionAbortable),
-            [ok, Err(InvalidTxnState), Err(InvalidTxnState), ok],
-        ),
-        (
-            CompleteAbort,
-            ok,
-            Err(TransactionAbortable),
-            [Err(InvalidTxnState), ok, Err(InvalidTxnState), ok],
-        ),
-    ];
-    let outcome = |reply| match reply {
-        Reply::Error(code) => Err(code),
-        Reply::Producer { .. } | Reply::Added => Ok(()),
-    };
-    for (state, add, verify, ends) in rows {
-        assert_eq!(
-            outcome(Bench::in_state(state).add(0)),
-            add,
-            "add in {state:?}"
-        );
-        let mut bench = Bench::in_state(state);
-        let verified = bench.add_as(bench.producer, 0, true);
-        assert_eq!(outcome(verified), verify, "verify in {state:?}");
-        let kinds = [(true, false), (false, false), (true, true), (false, true)];
-        for ((commit, bumps), expected) in kinds.into_iter().zip(ends) {
+    for (state, answers) in TABLE {
+        for (number, expected) in answers.into_iter().enumerate() {
             let mut bench = Bench::in_state(state);
             let before = bench.log.len();
-            let ended = outcome(bench.end(commit, bumps));
-            assert_eq!(ended, expected, "{commit} {bumps} in {state:?}");
-            if ended.is_err() {
+            let reply = match number {
+                0 => bench.add(0),
+                1 => bench.add_as(bench.producer, 0, true),
+                2 => bench.end(true, false),
+                3 => bench.end(false, false),
+                4 => bench.end(true, true),
+                _ => bench.end(false, true),
+            };
+            let answer = match reply {
+                Reply::Error(code) => Err(code),
+                Reply::Producer { .. } | Reply::Added => Ok(()),
+            };
+            assert_eq!(answer, expected, "column {number} of {state:?}");
+            if answer.is_err() {
                 assert_eq!(bench.log.len(), before, "a refusal changes nothing");
             }
         }

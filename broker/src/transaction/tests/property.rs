@@ -98,7 +98,9 @@ impl World {
             Act::Add { partition, behind } => {
                 let producer = (id, epoch.saturating_sub(behind));
                 if self.bench.add_as(producer, partition, false) == Reply::Added {
-                    assert_eq!(behind, 0, "only the present producer adds");
+                    let known = self.bench.known();
+                    let present = (known.producer_id, known.producer_epoch);
+                    assert_eq!(producer, present, "only the present producer adds");
                     self.open.insert(partition);
                 }
             }
