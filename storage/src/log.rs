@@ -16,6 +16,7 @@ mod timestamp;
 mod transaction;
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -343,6 +344,16 @@ impl Log {
         {
             listener.failed(&failed);
         }
+    }
+
+    /// Ends appends for good if `remove` takes the directory away. No flush is under way then and
+    /// none begins: it would miss the files and fail the log, and the journal with it.
+    pub(crate) fn delete(&self, remove: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let _maintenance = self.maintenance.lock();
+        let _writer = self.writer.lock();
+        remove()?;
+        *self.status.write() = Status::Closed;
+        Ok(())
     }
 
     /// The log takes no appends any more and is left as it is: its process is gone, as it were.

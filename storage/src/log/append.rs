@@ -11,7 +11,7 @@ use ottla_protocol::record::{
 use super::transaction::{aborted, marker_batch};
 use super::{Append, Appended, Change, JournalEntry, Log, Writer};
 use crate::config::LogConfig;
-use crate::error::{AppendError, Failed};
+use crate::error::{AppendError, Failed, Shortage};
 use crate::offsets::LogPosition;
 use crate::producer_snapshot::{self, Snapshot};
 use crate::producer_state::{Sequence, TransactionGuard};
@@ -417,8 +417,8 @@ fn reserve(writer: &mut Writer, end: u64) -> io::Result<()> {
 }
 
 fn refused(error: io::Error) -> AppendError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::Full,
-        _ => AppendError::Disk(error),
+    match Shortage::of(&error) {
+        Some(shortage) => AppendError::Short(shortage),
+        None => AppendError::Disk(error),
     }
 }
