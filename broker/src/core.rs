@@ -14,6 +14,7 @@ use crate::machine::{Driver, Unavailable};
 use crate::memory_budget::MemoryBudget;
 use crate::service::Context;
 use crate::topics::Topics;
+use crate::transaction::TransactionCoordinator;
 
 /// The broker behind all its transports.
 pub(crate) struct Core {
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub(crate) topics: Arc<Topics>,
     pub(crate) catalog: Arc<Driver<Catalog>>,
     pub(crate) groups: Arc<Driver<GroupCoordinator>>,
+    pub(crate) transactions: Arc<Driver<TransactionCoordinator>>,
     pub(crate) producer_ids: ProducerIds,
     /// For what is decompressed to validate it.
     pub(crate) validation: MemoryBudget,

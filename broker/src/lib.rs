@@ -21,5 +21,6 @@ mod server;
 mod service;
 mod topic_name;
 mod topics;
+mod transaction;
 
 pub use crate::broker::{Broker, BrokerBuilder, ShutdownError, StartError};

@@ -33,6 +33,8 @@ public final class Client {
             case "offsets" -> Lookup.offsets(client);
             case "groups" -> Lookup.groups(client);
             case "admin" -> AdminTour.run(client);
+            case "transactions" -> TransactionTour.run(client);
+            case "pump" -> TransactionPump.run(client);
             default -> throw new IllegalArgumentException("no scenario " + arguments[0]);
         }
     }
