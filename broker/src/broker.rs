@@ -150,6 +150,7 @@ impl BrokerBuilder {
             stop.clone(),
         ));
         tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
+        transaction::shell::free_hanging(&core);
         // Without them, the first transactional producer would have to try again.
         transaction::shell::reserve_producer_ids(&core).await;
         let local_addr = listener
