@@ -18,7 +18,7 @@ mod os;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub use faulty::{FaultyDisk, Unsynced};
 pub use memory::MemoryDisk;
 pub use os::{OsDisk, Reads};
