@@ -24,6 +24,7 @@ use crate::env::Env;
 use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
 use crate::housekeeping;
 use crate::machine::{Driver, LoadError, Machine, alone};
+use crate::memory_budget::{DECOMPRESSION_BYTES, MemoryBudget};
 use crate::partition::Partition;
 use crate::server::Server;
 use crate::topics::Topics;
@@ -264,6 +265,8 @@ fn assemble(
         groups,
         transactions,
         producer_ids: ProducerIds::default(),
+        validation: MemoryBudget::new(DECOMPRESSION_BYTES),
+        lookups: MemoryBudget::new(DECOMPRESSION_BYTES),
         draining: CancellationToken::new(),
         advertised: OnceLock::new(),
     })

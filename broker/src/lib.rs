@@ -13,6 +13,7 @@ mod group;
 mod handler;
 mod housekeeping;
 mod machine;
+mod memory_budget;
 mod partition;
 mod record_codec;
 mod retention;

@@ -9,13 +9,14 @@ use ottla_protocol::message::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, Response,
     TopicProduceResponse,
 };
-use ottla_protocol::record::{Rejection, validate};
+use ottla_protocol::record::{Rejection, Rules, Validated, validate};
 use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_storage::error::AppendError;
 use ottla_storage::log::{Append, Appended};
 use tokio::sync::Notify;
 
 use crate::core::Core;
+use crate::memory_budget::{MemoryBudget, decompression_bytes};
 use crate::partition::{Partition, Registration};
 use crate::service::{Answer, Context};
 use crate::topics::Topic;
@@ -109,6 +110,17 @@ struct Writer {
     transactional_id: Option<Arc<str>>,
 }
 
+/// Validates a batch; the memory that it takes to look into compressed ones is shared.
+fn check(
+    budget: &MemoryBudget,
+    records: &Bytes,
+    rules: &Rules,
+    now_ms: i64,
+) -> Result<Validated, Refusal> {
+    let _claim = budget.claim(decompression_bytes(records, &rules.limits));
+    validate(records, rules, now_ms).map_err(refused)
+}
+
 fn append(
     core: &Core,
     writer: &Writer,
@@ -118,7 +130,8 @@ fn append(
 ) -> Result<(Arc<Partition>, Appended), Refusal> {
     let partition = topic.partition(index)?;
     let rules = topic.config.rules(writer.api_version);
-    let valid = validate(&records.unwrap_or_default(), &rules, writer.now_ms).map_err(refused)?;
+    let records = records.unwrap_or_default();
+    let valid = check(&core.validation, &records, &rules, writer.now_ms)?;
     let batch = Append {
         header: valid.head(0, 0),
         body: valid.batch.body(),
@@ -344,5 +357,60 @@ fn set_error(response: &mut ProduceResponse, (topic, partition): (usize, usize),
             error_code: code,
             ..failed_partition()
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use ottla_protocol::record::{BatchBuilder, BatchOptions, Compression};
+
+    use super::*;
+
+    fn batch(compression: Compression) -> Bytes {
+        let options = BatchOptions {
+            compression,
+            max_size: 64 << 20,
+            ..BatchOptions::default()
+        };
+        let mut builder = BatchBuilder::new(options).unwrap();
+        builder.append(0, None, Some(&[7; 512 << 10]), &[]).unwrap();
+        builder.build().unwrap()
+    }
+
+    /// The most memory that was claimed while so many threads validated `batch` again and again.
+    fn peak(batch: &Bytes, budget: &MemoryBudget) -> usize {
+        let rules = Rules {
+            max_batch_size: 64 << 20,
+            timestamp_before_max: None,
+            ..Rules::default()
+        };
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..5 {
+                        let valid = check(budget, batch, &rules, 0);
+                        assert!(valid.is_ok_and(|valid| valid.decompressed_size > 512 << 10));
+                    }
+                });
+            }
+        });
+        budget.peak()
+    }
+
+    #[test]
+    fn validation_of_compressed_batches_on_many_threads_keeps_to_the_budget() {
+        let batch = batch(Compression::Gzip);
+        let each = decompression_bytes(&batch, &Rules::default().limits);
+        let budget = MemoryBudget::new(2 * each);
+        assert!(each > 512 << 10);
+        assert!((each..=2 * each).contains(&peak(&batch, &budget)));
+    }
+
+    #[test]
+    fn validation_of_plain_batches_takes_nothing_of_the_budget() {
+        let budget = MemoryBudget::new(1);
+        assert_eq!(peak(&batch(Compression::None), &budget), 0);
     }
 }
