@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use ottla_storage::error::AppendError;
+use ottla_storage::log::{Append, Appended, Log};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{LoadError, MachineLog};
-use super::{Effects, Machine, Token};
+use super::{EffectsOf, Machine, Token};
 use crate::env::Env;
 use crate::partition::Partition;
 
@@ -31,7 +32,20 @@ pub(crate) struct Unavailable;
 /// Runs the commands of a machine.
 type Execute<C> = Box<dyn Fn(C) + Send + Sync>;
 
-type EffectsOf<M> = Effects<<M as Machine>::Record, <M as Machine>::Reply, <M as Machine>::Command>;
+/// Appends a batch to the machine's log and what is attached to it elsewhere, all or nothing.
+/// Called with the driver locked.
+type Attach<A> =
+    Box<dyn Fn(&Arc<Log>, Append, Vec<A>, i64) -> Result<Appended, AppendError> + Send + Sync>;
+
+/// Appends to the log of a machine that attaches nothing.
+pub(crate) fn alone<A>(
+    log: &Arc<Log>,
+    batch: Append,
+    _attachments: Vec<A>,
+    now_ms: i64,
+) -> Result<Appended, AppendError> {
+    log.append(batch, now_ms)
+}
 
 /// Between attempts to load a log again that could not be read.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
@@ -46,6 +60,7 @@ pub(crate) struct Driver<M: Machine> {
     wake: Arc<Notify>,
     env: Env,
     execute: Execute<M::Command>,
+    attach: Attach<M::Attachment>,
 }
 
 struct State<M: Machine> {
@@ -90,6 +105,10 @@ impl<M: Machine> Driver<M> {
         env: Env,
         new: impl Fn() -> M + Send + Sync + 'static,
         execute: impl Fn(M::Command) + Send + Sync + 'static,
+        attach: impl Fn(&Arc<Log>, Append, Vec<M::Attachment>, i64) -> Result<Appended, AppendError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Result<Arc<Self>, LoadError> {
         let mut log = MachineLog::new(partition, new);
         let (machine, end) = log.load()?;
@@ -108,6 +127,7 @@ impl<M: Machine> Driver<M> {
             wake: Arc::new(Notify::new()),
             env,
             execute: Box::new(execute),
+            attach: Box::new(attach),
         });
         {
             let mut state = driver.state.lock();
@@ -115,6 +135,11 @@ impl<M: Machine> Driver<M> {
             driver.commit(&mut state, effects);
         }
         Ok(driver)
+    }
+
+    /// Whether the machine's log is behind the journal.
+    pub(crate) fn is_journaled(&self) -> bool {
+        self.state.lock().log.log().is_journaled()
     }
 
     /// Reads from the machine what may be known before it is durable.
@@ -161,19 +186,89 @@ impl<M: Machine> Driver<M> {
         state.stale.is_none()
     }
 
-    fn commit(&self, state: &mut State<M>, effects: EffectsOf<M>) {
-        if let Err(error) = self.apply(state, effects) {
+    /// Handles an event now and lets `then` see the reply before it is durable, with the machine
+    /// locked. For what is appended next: the journal keeps the order.
+    pub(crate) fn decide<T>(
+        &self,
+        event: impl FnOnce(Token) -> M::Event,
+        then: impl FnOnce(M::Reply) -> T,
+    ) -> Result<T, Unavailable> {
+        let mut state = self.state.lock();
+        if !self.is_live(&mut state) {
+            return Err(Unavailable);
+        }
+        state.next_token += 1;
+        let token = state.next_token;
+        let mut effects = state.machine.handle(event(token), self.env.now());
+        let at = effects.replies.iter().position(|(of, _)| *of == token);
+        let reply = at.map(|at| effects.replies.swap_remove(at).1);
+        if self.commit(&mut state, effects) {
+            reply.map(then).ok_or(Unavailable)
+        } else {
+            Err(Unavailable)
+        }
+    }
+
+    /// Handles an event whose records `append` appends together with others; it gets none when the
+    /// event changes nothing, and answers the end of this machine's log behind them.
+    pub(crate) fn join(
+        &self,
+        event: M::Event,
+        append: impl FnOnce(Option<(Arc<Log>, Append)>) -> Result<i64, AppendError>,
+    ) -> Result<(), AppendError> {
+        let mut state = self.state.lock();
+        if !self.is_live(&mut state) {
+            return Err(AppendError::Closed);
+        }
+        let now = self.env.now();
+        let effects = state.machine.handle(event, now);
+        let result = if effects.records.is_empty() {
+            append(None).map(drop)
+        } else {
+            let log = Arc::clone(state.log.log());
+            let batch = state.log.batch(&effects.records, now.wall_ms);
+            batch.and_then(|batch| {
+                let bytes = batch.header.size();
+                state.end = append(Some((log, batch)))?;
+                state.log.appended(bytes);
+                Ok(())
+            })
+        };
+        match &result {
+            Ok(()) => self.hold(&mut state, effects),
+            Err(_) => self.reload(&mut state),
+        }
+        result
+    }
+
+    /// Whether the effects are appended; if not, the machine is loaded again.
+    fn commit(&self, state: &mut State<M>, effects: EffectsOf<M>) -> bool {
+        let applied = self.apply(state, effects);
+        if let Err(error) = &applied {
             tracing::error!(%error, "an internal log could not be written; its state is loaded again");
             self.reload(state);
         }
+        applied.is_ok()
     }
 
     /// Appends the records and holds the rest until they are durable. On an error the machine is
     /// ahead of its log.
-    fn apply(&self, state: &mut State<M>, effects: EffectsOf<M>) -> Result<(), AppendError> {
+    fn apply(&self, state: &mut State<M>, mut effects: EffectsOf<M>) -> Result<(), AppendError> {
         if !effects.records.is_empty() {
-            state.end = state.log.append(&effects.records, self.env.now().wall_ms)?;
+            let now_ms = self.env.now().wall_ms;
+            let attachments = std::mem::take(&mut effects.attachments);
+            let batch = state.log.batch(&effects.records, now_ms)?;
+            let bytes = batch.header.size();
+            let appended = (self.attach)(state.log.log(), batch, attachments, now_ms)?;
+            state.log.appended(bytes);
+            state.end = appended.last_offset + 1;
         }
+        self.hold(state, effects);
+        Ok(())
+    }
+
+    /// Keeps replies and commands until the records before them are durable.
+    fn hold(&self, state: &mut State<M>, effects: EffectsOf<M>) {
         let replies = effects
             .replies
             .into_iter()
@@ -186,7 +281,6 @@ impl<M: Machine> Driver<M> {
         });
         self.release(state);
         self.wake.notify_one();
-        Ok(())
     }
 
     /// Forgets the machine, and everyone who waits, and reads the log again.

@@ -133,15 +133,20 @@ impl<M: Machine> MachineLog<M> {
         Ok((replay.machine, end))
     }
 
-    /// Appends the records of one effect as one batch and returns the log's end behind it.
-    pub(super) fn append(
-        &mut self,
-        records: &[M::Record],
-        now_ms: i64,
-    ) -> Result<i64, AppendError> {
+    /// The records of one effect as one batch, for [`MachineLog::appended`] to count.
+    pub(super) fn batch(&self, records: &[M::Record], now_ms: i64) -> Result<Append, AppendError> {
         let encode = |record| Ok((None, M::encode(record)?));
         let encoded: Result<Vec<Marked>, RecordError> = records.iter().map(encode).collect();
-        self.append_marked(&encoded.map_err(|_| TOO_LARGE)?, now_ms)
+        let batch = build(&encoded.map_err(|_| TOO_LARGE)?, now_ms)?;
+        Ok(Append {
+            header: *batch.header(),
+            body: batch.body(),
+        })
+    }
+
+    /// A batch of this many bytes is in the log.
+    pub(super) fn appended(&mut self, bytes: usize) {
+        self.since_snapshot += bytes as u64;
     }
 
     fn append_marked(&mut self, records: &[Marked], now_ms: i64) -> Result<i64, AppendError> {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::super::*;
 use crate::env::Now;
+use crate::machine::{Effects, Never};
 use crate::record_codec::{EncodedRecord, RecordError};
 
 const LOG: &str = "ledger";
@@ -48,8 +49,8 @@ impl Ledger {
         self.entries.insert(name.clone(), value.clone());
         Effects {
             records: vec![(name.clone(), value)],
-            replies: Vec::new(),
             commands: vec![name],
+            ..Effects::default()
         }
     }
 }
@@ -59,6 +60,7 @@ impl Machine for Ledger {
     type Record = (String, Vec<u8>);
     type Reply = Entries;
     type Command = String;
+    type Attachment = Never;
 
     fn handle(&mut self, event: Event, _now: Now) -> LedgerEffects {
         match event {
@@ -147,6 +149,7 @@ impl World {
             Env::seeded(1),
             Ledger::default,
             move |name| running.lock().push(name),
+            alone,
         );
         Self {
             disk,
