@@ -15,6 +15,8 @@ use bytes::Bytes;
 
 mod memory;
 mod os;
+#[cfg(any(test, feature = "testing"))]
+pub mod simulated;
 #[cfg(test)]
 mod tests;
 

@@ -34,6 +34,7 @@ public final class Client {
             case "groups" -> Lookup.groups(client);
             case "admin" -> AdminTour.run(client);
             case "transactions" -> TransactionTour.run(client);
+            case "hold-transaction" -> TransactionTour.hold(client);
             case "pump" -> TransactionPump.run(client);
             default -> throw new IllegalArgumentException("no scenario " + arguments[0]);
         }

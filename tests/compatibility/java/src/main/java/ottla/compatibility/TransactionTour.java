@@ -48,6 +48,17 @@ final class TransactionTour {
         tour.administratorsSeeAndAbort();
     }
 
+    /** Begins a transaction with one record, and holds it until the end of stdin. */
+    static void hold(Client client) throws Exception {
+        TransactionTour tour = new TransactionTour(client);
+        try (var producer = tour.producer("held", 600_000)) {
+            producer.beginTransaction();
+            producer.send(new ProducerRecord<>(tour.topic, 0, null, "held")).get();
+            Lines.print("checked", "open");
+            while (Lines.read() != null) {}
+        }
+    }
+
     private void createTopics() throws Exception {
         try (Admin admin = Admin.create(client.settings())) {
             List<NewTopic> topics = new ArrayList<>();
