@@ -8,9 +8,11 @@ use std::sync::{Arc, OnceLock};
 
 use ottla_storage::config::{Durability, LogConfig};
 use ottla_storage::disk::{Disk, MemoryDisk, OsDisk};
-use ottla_storage::log::LogIdentity;
+use ottla_storage::error::AppendError;
+use ottla_storage::log::{Append, Appended, Log, LogIdentity};
 use ottla_storage::store::{JournalOptions, OpenError, Store, StoreOptions};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -21,16 +23,23 @@ use crate::core::{Core, ProducerIds};
 use crate::env::Env;
 use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
 use crate::housekeeping;
-use crate::machine::{Driver, LoadError, Machine};
+use crate::machine::{Driver, LoadError, Machine, alone};
+use crate::memory_budget::{DECOMPRESSION_BYTES, MemoryBudget};
 use crate::partition::Partition;
 use crate::server::Server;
 use crate::topics::Topics;
+use crate::transaction::{
+    self, Command as TransactionCommand, TransactionConfig, TransactionCoordinator,
+};
 
 /// Where the catalog is logged. The id is fixed: it exists before any topic can be looked up.
 const CATALOG_LOG: (&str, Uuid) = ("__cluster_metadata", Uuid::from_u128(1));
 
 /// Where groups and their offsets are logged.
 const GROUPS_LOG: (&str, Uuid) = ("__ottla_groups", Uuid::from_u128(2));
+
+/// Where transactions are logged.
+const TRANSACTIONS_LOG: (&str, Uuid) = ("__ottla_transactions", Uuid::from_u128(3));
 
 /// An internal log is cut segment by segment, so they are small.
 const INTERNAL_SEGMENT_BYTES: u32 = 64 << 20;
@@ -130,10 +139,20 @@ impl BrokerBuilder {
         let store = Arc::new(open_store(self.data_dir, &env).await?);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let core = Arc::new(assemble(&store, &config, &env, ephemeral)?);
+        let (commands, ordered) = mpsc::unbounded_channel();
+        let core = Arc::new(assemble(&store, &config, &env, ephemeral, commands)?);
         tasks.spawn(Arc::clone(&core.catalog).run(stop.clone()));
         tasks.spawn(Arc::clone(&core.groups).run(stop.clone()));
+        tasks.spawn(Arc::clone(&core.transactions).run(stop.clone()));
+        tasks.spawn(transaction::shell::run(
+            Arc::clone(&core),
+            ordered,
+            stop.clone(),
+        ));
         tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
+        transaction::shell::free_hanging(&core);
+        // Without them, the first transactional producer would have to try again.
+        transaction::shell::reserve_producer_ids(&core).await;
         let local_addr = listener
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
@@ -211,19 +230,21 @@ fn assemble(
     config: &Arc<BrokerConfig>,
     env: &Env,
     ephemeral: bool,
+    commands: mpsc::UnboundedSender<TransactionCommand>,
 ) -> Result<Core, StartError> {
     let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(config)));
     let limits = CatalogLimits::default();
-    let commands = Arc::clone(&topics);
+    let files = Arc::clone(&topics);
     let catalog = load(
         store,
         env,
         CATALOG_LOG,
         move || Catalog::new(limits),
         move |command| match command {
-            CatalogCommand::Ensure(topic) => commands.ensure(&topic),
-            CatalogCommand::Remove(topic) => commands.remove(&topic),
+            CatalogCommand::Ensure(topic) => files.ensure(&topic),
+            CatalogCommand::Remove(topic) => files.remove(&topic),
         },
+        alone,
     )?;
     reconcile(store, &topics, &catalog);
     let group_config = group_config(config);
@@ -232,7 +253,8 @@ fn assemble(
         let ids = ids.clone();
         GroupCoordinator::new(group_config.clone(), move || ids.uuid())
     };
-    let groups = load(store, env, GROUPS_LOG, new_groups, report)?;
+    let groups = load(store, env, GROUPS_LOG, new_groups, report, alone)?;
+    let transactions = load_transactions(store, env, config, &topics, &groups, commands)?;
     Ok(Core {
         config: Arc::clone(config),
         env: env.clone(),
@@ -241,10 +263,44 @@ fn assemble(
         topics,
         catalog,
         groups,
+        transactions,
         producer_ids: ProducerIds::default(),
+        validation: MemoryBudget::new(DECOMPRESSION_BYTES),
+        lookups: MemoryBudget::new(DECOMPRESSION_BYTES),
         draining: CancellationToken::new(),
         advertised: OnceLock::new(),
     })
+}
+
+fn load_transactions(
+    store: &Arc<Store>,
+    env: &Env,
+    config: &BrokerConfig,
+    topics: &Arc<Topics>,
+    groups: &Arc<Driver<GroupCoordinator>>,
+    commands: mpsc::UnboundedSender<TransactionCommand>,
+) -> Result<Arc<Driver<TransactionCoordinator>>, StartError> {
+    let settings = TransactionConfig {
+        max_timeout_ms: config.transaction_max_timeout_ms,
+        id_expiration: config.transactional_id_expiration,
+    };
+    let journaled = groups.is_journaled();
+    let partitions = Arc::clone(topics);
+    let new = move || {
+        let topics = Arc::clone(&partitions);
+        let fate = move |participant: &_| transaction::shell::fate(&topics, journaled, participant);
+        TransactionCoordinator::new(settings, fate)
+    };
+    let logs = transaction::shell::Logs {
+        topics: Arc::clone(topics),
+        groups: Arc::clone(groups),
+        coordinator_epoch: store.leader_epoch(),
+    };
+    // When nobody receives any more, the broker is gone.
+    let execute = move |command| drop(commands.send(command));
+    let attach =
+        move |log: &_, batch, attachments, now_ms| logs.append(log, batch, attachments, now_ms);
+    load(store, env, TRANSACTIONS_LOG, new, execute, attach)
 }
 
 fn internal_config() -> LogConfig {
@@ -274,6 +330,10 @@ fn load<M: Machine>(
     (name, id): (&'static str, Uuid),
     new: impl Fn() -> M + Send + Sync + 'static,
     execute: impl Fn(M::Command) + Send + Sync + 'static,
+    attach: impl Fn(&Arc<Log>, Append, Vec<M::Attachment>, i64) -> Result<Appended, AppendError>
+    + Send
+    + Sync
+    + 'static,
 ) -> Result<Arc<Driver<M>>, StartError> {
     let damaged = |reason: String| StartError::InternalLog { log: name, reason };
     let identity = LogIdentity {
@@ -287,7 +347,7 @@ fn load<M: Machine>(
             .create_log(identity, internal_config())
             .map_err(|error| damaged(error.to_string()))?,
     };
-    Driver::load(Partition::new(log), env.clone(), new, execute)
+    Driver::load(Partition::new(log), env.clone(), new, execute, attach)
         .map_err(|error: LoadError| damaged(error.to_string()))
 }
 
@@ -354,6 +414,7 @@ fn reconcile(store: &Store, topics: &Topics, catalog: &Driver<Catalog>) {
         } else if topics.by_id(identity.topic_id).is_none()
             && identity.topic_id != CATALOG_LOG.1
             && identity.topic_id != GROUPS_LOG.1
+            && identity.topic_id != TRANSACTIONS_LOG.1
         {
             tracing::warn!(
                 topic = identity.topic,

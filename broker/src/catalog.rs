@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub(crate) use record::CatalogRecord;
 
 use crate::env::Now;
-use crate::machine::{Effects, Machine, Token};
+use crate::machine::{Effects, Machine, Never, Token};
 use crate::record_codec::{EncodedRecord, RecordError};
 
 /// Producer ids are handed out of blocks of this size, one record a block.
@@ -217,7 +217,7 @@ impl Catalog {
         Effects {
             records: vec![CatalogRecord::ProducerIdsReserved { next }],
             replies: vec![(token, CatalogReply::ProducerIds(first))],
-            commands: Vec::new(),
+            ..Effects::default()
         }
     }
 
@@ -244,6 +244,7 @@ impl Machine for Catalog {
     type Record = CatalogRecord;
     type Reply = CatalogReply;
     type Command = CatalogCommand;
+    type Attachment = Never;
 
     fn handle(&mut self, event: CatalogEvent, _now: Now) -> CatalogEffects {
         match event {
@@ -311,5 +312,6 @@ fn changed(token: Token, record: CatalogRecord, command: CatalogCommand) -> Cata
         records: vec![record],
         replies: vec![(token, CatalogReply::Done)],
         commands: vec![command],
+        ..Effects::default()
     }
 }

@@ -11,8 +11,10 @@ use crate::config::{BrokerConfig, Endpoint};
 use crate::env::Env;
 use crate::group::GroupCoordinator;
 use crate::machine::{Driver, Unavailable};
+use crate::memory_budget::MemoryBudget;
 use crate::service::Context;
 use crate::topics::Topics;
+use crate::transaction::TransactionCoordinator;
 
 /// The broker behind all its transports.
 pub(crate) struct Core {
@@ -24,7 +26,13 @@ pub(crate) struct Core {
     pub(crate) topics: Arc<Topics>,
     pub(crate) catalog: Arc<Driver<Catalog>>,
     pub(crate) groups: Arc<Driver<GroupCoordinator>>,
+    pub(crate) transactions: Arc<Driver<TransactionCoordinator>>,
     pub(crate) producer_ids: ProducerIds,
+    /// For what is decompressed to validate it.
+    pub(crate) validation: MemoryBudget,
+    /// For what is decompressed to find a record by its time. Apart from validation, which must
+    /// not wait for a disk.
+    pub(crate) lookups: MemoryBudget,
     /// Cancelled when the broker begins to stop: long waits end.
     pub(crate) draining: CancellationToken,
     /// What clients are told to connect to, once known. A broker that listens on all addresses

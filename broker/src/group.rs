@@ -28,6 +28,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod transaction;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -171,6 +172,14 @@ impl GroupCoordinator {
             Event::CommitOffsets(token, request) => {
                 offsets::commit(groups, token, request, &mut step);
             }
+            Event::CommitInTransaction(token, producer_id, request) => {
+                transaction::commit(groups, token, producer_id, request, &mut step);
+            }
+            Event::TransactionEnded {
+                producer_id,
+                committed,
+                group_ids,
+            } => transaction::ended(groups, producer_id, committed, &group_ids, &mut step),
             Event::FetchOffsets(token, request) => {
                 step.reply(token, Reply::FetchOffsets(offsets::fetch(groups, request)));
             }

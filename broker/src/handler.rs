@@ -14,3 +14,6 @@ pub(crate) mod offsets;
 pub(crate) mod produce;
 pub(crate) mod producer_id;
 pub(crate) mod topics;
+pub(crate) mod transaction_admin;
+pub(crate) mod transaction_offsets;
+pub(crate) mod transactions;

@@ -16,6 +16,9 @@ use crate::retention::{Retention, first_to_keep};
 /// How often `flush.ms` and the age of checkpoints are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often partitions that could not be opened are tried again.
+const PARTITION_RETRY: Duration = Duration::from_secs(5);
+
 /// How often idle producers are looked for.
 const PRODUCER_CHECK: Duration = Duration::from_secs(600);
 
@@ -26,6 +29,7 @@ const PRODUCER_CHECK: Duration = Duration::from_secs(600);
 pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
     let mut next_retention = core.config.log_retention_check_interval;
     let mut next_producers = PRODUCER_CHECK;
+    let mut next_partitions = PARTITION_RETRY;
     loop {
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
@@ -36,6 +40,12 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
         if now.monotonic >= next_retention {
             next_retention = now.monotonic + core.config.log_retention_check_interval;
             enforce_retention(&core, now.wall_ms).await;
+        }
+        if now.monotonic >= next_partitions {
+            next_partitions = now.monotonic + PARTITION_RETRY;
+            let retried = Arc::clone(&core);
+            // Only a panic in there could make it fail.
+            let _ = core.blocking(move || retried.topics.retry()).await;
         }
         if now.monotonic >= next_producers {
             next_producers = now.monotonic + PRODUCER_CHECK;

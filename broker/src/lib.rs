@@ -13,6 +13,7 @@ mod group;
 mod handler;
 mod housekeeping;
 mod machine;
+mod memory_budget;
 mod partition;
 mod record_codec;
 mod retention;
@@ -20,5 +21,6 @@ mod server;
 mod service;
 mod topic_name;
 mod topics;
+mod transaction;
 
 pub use crate::broker::{Broker, BrokerBuilder, ShutdownError, StartError};

@@ -8,7 +8,7 @@
 mod driver;
 mod journal;
 
-pub(crate) use driver::{Call, Driver, Unavailable};
+pub(crate) use driver::{Call, Driver, Unavailable, alone};
 pub(crate) use journal::LoadError;
 
 use std::time::Duration;
@@ -21,30 +21,33 @@ pub(crate) type Token = u64;
 
 /// What a machine wants done, in this order: records made durable, commands run, replies sent.
 #[derive(Debug)]
-pub(crate) struct Effects<R, P, C = Never> {
+pub(crate) struct Effects<R, P, C = Never, A = Never> {
     /// The change of state, to be appended as one batch.
     pub(crate) records: Vec<R>,
+    /// What is appended to other logs, together with the records or not at all.
+    pub(crate) attachments: Vec<A>,
     /// Answers to waiting requests.
     pub(crate) replies: Vec<(Token, P)>,
     /// Work for the shell.
     pub(crate) commands: Vec<C>,
 }
 
-/// The command type of machines that give none.
+/// The command type of machines that give none, and the attachment of those that have none.
 #[derive(Debug)]
 pub(crate) enum Never {}
 
-impl<R, P, C> Default for Effects<R, P, C> {
+impl<R, P, C, A> Default for Effects<R, P, C, A> {
     fn default() -> Self {
         Self {
             records: Vec::new(),
+            attachments: Vec::new(),
             replies: Vec::new(),
             commands: Vec::new(),
         }
     }
 }
 
-impl<R, P, C> Effects<R, P, C> {
+impl<R, P, C, A> Effects<R, P, C, A> {
     /// Only an answer.
     pub(crate) fn reply(token: Token, reply: P) -> Self {
         Self {
@@ -54,25 +57,30 @@ impl<R, P, C> Effects<R, P, C> {
     }
 }
 
+/// What an event of a machine brings about.
+pub(crate) type EffectsOf<M> = Effects<
+    <M as Machine>::Record,
+    <M as Machine>::Reply,
+    <M as Machine>::Command,
+    <M as Machine>::Attachment,
+>;
+
 /// A state machine that is rebuilt by replaying the records it emitted.
-pub(crate) trait Machine: Send + 'static {
+pub(crate) trait Machine: Sized + Send + 'static {
     type Event;
     type Record;
     type Reply: Send + 'static;
     type Command: Send + 'static;
+    type Attachment: Send + 'static;
 
     /// Takes an event. With [`Machine::tick`] and [`Machine::loaded`] the only mutator when live.
-    fn handle(
-        &mut self,
-        event: Self::Event,
-        now: Now,
-    ) -> Effects<Self::Record, Self::Reply, Self::Command>;
+    fn handle(&mut self, event: Self::Event, now: Now) -> EffectsOf<Self>;
 
     /// The event "the request of `token` is no longer waited for".
     fn abandoned(token: Token) -> Option<Self::Event>;
 
     /// Time has reached [`Machine::deadline`].
-    fn tick(&mut self, _now: Now) -> Effects<Self::Record, Self::Reply, Self::Command> {
+    fn tick(&mut self, _now: Now) -> EffectsOf<Self> {
         Effects::default()
     }
 
@@ -85,7 +93,7 @@ pub(crate) trait Machine: Send + 'static {
     fn replay(&mut self, record: Self::Record);
 
     /// All records are replayed and the machine goes live.
-    fn loaded(&mut self, _now: Now) -> Effects<Self::Record, Self::Reply, Self::Command> {
+    fn loaded(&mut self, _now: Now) -> EffectsOf<Self> {
         Effects::default()
     }
 

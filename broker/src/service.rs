@@ -12,7 +12,7 @@ use ottla_protocol::message::{Request, Response};
 use crate::core::Core;
 use crate::handler::{
     api_versions, cluster, configs, fetch, groups, list_offsets, metadata, offsets, produce,
-    producer_id, topics,
+    producer_id, topics, transaction_admin, transaction_offsets, transactions,
 };
 
 /// Where a request comes from.
@@ -80,7 +80,25 @@ pub(crate) fn call(core: &Arc<Core>, context: &Context, request: Request) -> Pen
         Request::CreateTopics(request) => reply(topics::create(core, context, request)),
         Request::DeleteTopics(request) => reply(topics::delete(core, context, request)),
         Request::CreatePartitions(request) => reply(topics::create_partitions(core, request)),
-        Request::InitProducerId(request) => reply(producer_id::init_producer_id(core, request)),
+        Request::InitProducerId(request) => {
+            reply(producer_id::init_producer_id(core, context, request))
+        }
+        Request::AddPartitionsToTxn(request) => {
+            reply(transactions::add_partitions(core, context, request))
+        }
+        Request::AddOffsetsToTxn(request) => {
+            reply(transactions::add_offsets(core, context, request))
+        }
+        Request::EndTxn(request) => reply(transactions::end_txn(core, context, request)),
+        Request::WriteTxnMarkers(request) => reply(transaction_admin::write_markers(core, request)),
+        Request::TxnOffsetCommit(request) => {
+            reply(transaction_offsets::commit(core, context, request))
+        }
+        Request::DescribeProducers(request) => {
+            ready(transaction_admin::describe_producers(core, request))
+        }
+        Request::DescribeTransactions(request) => ready(transaction_admin::describe(core, request)),
+        Request::ListTransactions(request) => ready(transaction_admin::list(core, request)),
         Request::OffsetForLeaderEpoch(request) => {
             ready(list_offsets::offset_for_leader_epoch(core, request))
         }

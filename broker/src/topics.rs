@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ottla_protocol::{ErrorCode, StrBytes};
 
 use ottla_storage::log::LogIdentity;
-use ottla_storage::store::Store;
-use parking_lot::RwLock;
+use ottla_storage::store::{LogError, Store};
+use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use crate::catalog::TopicEntry;
@@ -65,6 +65,8 @@ pub(crate) struct Topics {
     store: Arc<Store>,
     config: Arc<BrokerConfig>,
     tables: RwLock<Tables>,
+    /// One change of the tables at a time.
+    changes: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -79,6 +81,7 @@ impl Topics {
             store,
             config,
             tables: RwLock::default(),
+            changes: Mutex::default(),
         }
     }
 
@@ -122,13 +125,18 @@ impl Topics {
 
     /// Makes the topic there with all its partitions; those that are there already stay.
     pub(crate) fn ensure(&self, entry: &TopicEntry) {
+        let _one = self.changes.lock();
         let overrides = stored_config(entry);
         let config = overrides.effective(&self.config);
         let known = self.by_name(&entry.name);
         let kept = known.as_ref().map_or(&[][..], |topic| &topic.partitions);
         let mut partitions = kept.to_vec();
         for index in partitions.len()..usize::try_from(entry.partitions).unwrap_or(0) {
-            partitions.push(self.open_partition(entry, index, &config));
+            let opened = self.open_partition(&entry.name, entry.id, index, &config);
+            if let Err(error) = &opened {
+                tracing::error!(topic = entry.name, partition = index, %error, "partition is not available");
+            }
+            partitions.push(opened.ok());
         }
         let topic = Arc::new(Topic {
             name: StrBytes::from(entry.name.as_str()),
@@ -144,35 +152,74 @@ impl Topics {
         tables.by_id.insert(entry.id, topic);
     }
 
-    fn open_partition(
-        &self,
-        entry: &TopicEntry,
-        index: usize,
-        config: &EffectiveTopicConfig,
-    ) -> Option<Arc<Partition>> {
-        let identity = LogIdentity {
-            topic: entry.name.clone(),
-            topic_id: entry.id,
-            partition: i32::try_from(index).unwrap_or(i32::MAX),
-        };
-        let opened = match self.store.log(&identity.topic, identity.partition) {
-            Some(log) => Ok(log),
-            None => self.store.create_log(identity, config.to_log_config()),
-        };
-        match opened {
-            Ok(log) => {
-                log.set_config(config.to_log_config());
-                Some(Partition::new(log))
+    /// Opens once more the partitions that could not be opened, as when there was no room for
+    /// their files. Damaged ones stay as they are.
+    pub(crate) fn retry(&self) {
+        let _one = self.changes.lock();
+        for topic in self.all() {
+            let mut partitions = topic.partitions.clone();
+            let mut opened = 0;
+            for (index, missing) in partitions.iter_mut().enumerate() {
+                if missing.is_some() {
+                    continue;
+                }
+                match self.open_partition(&topic.name, topic.id, index, &topic.config) {
+                    Ok(partition) => {
+                        *missing = Some(partition);
+                        opened += 1;
+                    }
+                    Err(LogError::Exists { .. }) => {}
+                    Err(error) => {
+                        tracing::warn!(topic = &*topic.name, partition = index, %error, "partition is still not available");
+                        break;
+                    }
+                }
             }
-            Err(error) => {
-                tracing::error!(topic = entry.name, partition = index, %error, "partition is not available");
-                None
+            if opened > 0 {
+                tracing::info!(
+                    topic = &*topic.name,
+                    opened,
+                    "partitions are available again"
+                );
+                let topic = Arc::new(Topic {
+                    name: topic.name.clone(),
+                    id: topic.id,
+                    overrides: topic.overrides.clone(),
+                    config: topic.config.clone(),
+                    partitions,
+                });
+                let mut tables = self.tables.write();
+                tables
+                    .by_name
+                    .insert(topic.name.to_string(), Arc::clone(&topic));
+                tables.by_id.insert(topic.id, topic);
             }
         }
     }
 
+    fn open_partition(
+        &self,
+        topic: &str,
+        topic_id: Uuid,
+        index: usize,
+        config: &EffectiveTopicConfig,
+    ) -> Result<Arc<Partition>, LogError> {
+        let identity = LogIdentity {
+            topic: topic.to_owned(),
+            topic_id,
+            partition: i32::try_from(index).unwrap_or(i32::MAX),
+        };
+        let log = match self.store.log(&identity.topic, identity.partition) {
+            Some(log) => log,
+            None => self.store.create_log(identity, config.to_log_config())?,
+        };
+        log.set_config(config.to_log_config());
+        Ok(Partition::new(log))
+    }
+
     /// Deletes the topic's partitions and forgets it.
     pub(crate) fn remove(&self, entry: &TopicEntry) {
+        let _one = self.changes.lock();
         {
             let mut tables = self.tables.write();
             tables.by_name.remove(&entry.name);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ottla_broker::Broker;
 use ottla_broker::config::{BrokerConfig, Endpoint};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -23,6 +24,7 @@ pub(crate) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
+    raise_file_limit();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = Builder::new_multi_thread()
         .worker_threads(cores.max(2))
@@ -30,6 +32,19 @@ pub(crate) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
         .build()
         .map_err(Failure::Runtime)?;
     runtime.block_on(run(config, data))
+}
+
+/// Takes all the file descriptors that this process may have: a partition needs one, a connection
+/// another, and the usual limit is meant for programs that use `select`.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
 }
 
 async fn run(config: BrokerConfig, data: PathBuf) -> Result<(), Failure> {

@@ -209,22 +209,3 @@ fn serve_says_in_one_line_where_it_is_and_ends_on_a_signal() {
         );
     }
 }
-
-#[test]
-fn a_port_in_use_ends_it() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().to_str().unwrap();
-    let arguments = [
-        "serve",
-        "--log-level",
-        "error",
-        "--listen",
-        &address,
-        "--data-dir",
-        data,
-    ];
-    let line = refusal(&mut ottla(&arguments));
-    assert!(line.contains(&address), "{line}");
-}

@@ -186,15 +186,15 @@ apis! {
     /// Finds where a leader epoch ends.
     OffsetForLeaderEpoch = 23, 2 to 4, flexible Some(4), served true;
     /// Adds partitions to a transaction.
-    AddPartitionsToTxn = 24, 0 to 5, flexible Some(3), served false;
+    AddPartitionsToTxn = 24, 0 to 5, flexible Some(3), served true;
     /// Adds the offsets of a group to a transaction.
-    AddOffsetsToTxn = 25, 0 to 4, flexible Some(3), served false;
+    AddOffsetsToTxn = 25, 0 to 4, flexible Some(3), served true;
     /// Commits or aborts a transaction.
-    EndTxn = 26, 0 to 5, flexible Some(3), served false;
+    EndTxn = 26, 0 to 5, flexible Some(3), served true;
     /// Writes the markers that end transactions.
-    WriteTxnMarkers = 27, 1 to 2, flexible Some(1), served false;
+    WriteTxnMarkers = 27, 1 to 2, flexible Some(1), served true;
     /// Stores the offsets of a group within a transaction.
-    TxnOffsetCommit = 28, 0 to 5, flexible Some(3), served false;
+    TxnOffsetCommit = 28, 0 to 5, flexible Some(3), served true;
     /// Shows the configuration of topics and brokers.
     DescribeConfigs = 32, 1 to 4, flexible Some(4), served true;
     /// Replaces configurations.
@@ -212,11 +212,11 @@ apis! {
     /// Describes the brokers of the cluster.
     DescribeCluster = 60, 0 to 2, flexible Some(0), served true;
     /// Shows the producers that write to partitions.
-    DescribeProducers = 61, 0 to 0, flexible Some(0), served false;
+    DescribeProducers = 61, 0 to 0, flexible Some(0), served true;
     /// Shows transactions.
-    DescribeTransactions = 65, 0 to 0, flexible Some(0), served false;
+    DescribeTransactions = 65, 0 to 0, flexible Some(0), served true;
     /// Lists transactions.
-    ListTransactions = 66, 0 to 2, flexible Some(0), served false;
+    ListTransactions = 66, 0 to 2, flexible Some(0), served true;
     /// Describes topics page by page.
     DescribeTopicPartitions = 75, 0 to 0, flexible Some(0), served true;
 }

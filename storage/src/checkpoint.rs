@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::disk::Disk;
-use crate::error::ChangeError;
+use crate::error::{ChangeError, Shortage};
 use crate::journal::{Chores, Cursor, Journal, Journaled, LogKey};
 use crate::layout;
 use crate::log::Log;
@@ -152,7 +152,8 @@ impl Checkpointer {
 
     /// Flushes all that the journal covers and stores a checkpoint.
     ///
-    /// Without room on the disk nothing is lost: appends are refused until a later call succeeds.
+    /// Without room on the disk, or without file descriptors, nothing is lost: appends are refused
+    /// until a later call succeeds.
     /// Any other error ends the journal, because it must keep what a failed flush left behind.
     pub(crate) fn run(&self) -> io::Result<()> {
         let _one = self.running.lock();
@@ -173,8 +174,10 @@ impl Checkpointer {
             });
         match &stored {
             Ok(()) => journal.finish_checkpoint(&dirty),
-            Err(error) if is_full(error) => journal.abort_checkpoint(dirty),
-            Err(error) => journal.fail(&format!("a checkpoint failed: {error}")),
+            Err(error) => match Shortage::of(error) {
+                Some(shortage) => journal.abort_checkpoint(dirty, shortage),
+                None => journal.fail(&format!("a checkpoint failed: {error}")),
+            },
         }
         stored
     }
@@ -254,13 +257,6 @@ impl Checkpointer {
 
 fn ended() -> io::Error {
     io::Error::other("the journal has ended")
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 #[cfg(test)]

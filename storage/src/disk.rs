@@ -1,9 +1,10 @@
 //! The seam to the file system: everything that storage does to a disk goes through here.
 //!
 //! Small on purpose, so that a test can stand in for a disk that loses, tears and refuses writes.
-//! Implementations: [`OsDisk`] for real files, [`MemoryDisk`] for ephemeral brokers and tests.
+//! Implementations: [`OsDisk`] for real files, [`MemoryDisk`] for ephemeral brokers and tests, and
+//! with the feature `testing` one that fails when it is told to.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod faulty;
 
 use std::io::{self, IoSlice};
@@ -14,9 +15,13 @@ use bytes::Bytes;
 
 mod memory;
 mod os;
+#[cfg(any(test, feature = "testing"))]
+pub mod simulated;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, feature = "testing"))]
+pub use faulty::{FaultyDisk, Unsynced};
 pub use memory::MemoryDisk;
 pub use os::{OsDisk, Reads};
 

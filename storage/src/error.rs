@@ -23,6 +23,30 @@ impl Failed {
     }
 }
 
+/// What has run out. It passes and damages nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Shortage {
+    /// Room on the disk, or the quota of this user.
+    #[error("the disk is full")]
+    Space,
+    /// File descriptors, of this process or of the machine.
+    #[error("too many files are open: raise the limit of the process (`ulimit -n`)")]
+    Files,
+}
+
+impl Shortage {
+    /// The shortage behind `error`, if it is one.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Self::Space),
+            _ => error
+                .raw_os_error()
+                .filter(|code| [libc::EMFILE, libc::ENFILE].contains(code))
+                .map(|_| Self::Files),
+        }
+    }
+}
+
 /// Why a batch was not appended. Nothing of it is in the log, except after `Failed`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +71,28 @@ pub enum AppendError {
         /// The epoch known.
         current: i16,
     },
+    /// The producer has an open transaction here, and the batch is not of it.
+    #[error("producer {producer_id} has an open transaction and must write to it")]
+    InvalidTransactionState {
+        /// Who produced.
+        producer_id: i64,
+    },
+    /// The transaction has ended since its state was looked at: look again.
+    #[error("the transaction of producer {producer_id} has just ended")]
+    TransactionEnded {
+        /// Who produced.
+        producer_id: i64,
+    },
+    /// A newer coordinator has ended a transaction of the producer.
+    #[error("coordinator epoch {found} for producer {producer_id} is older than {current}")]
+    TransactionCoordinatorFenced {
+        /// Whose transaction.
+        producer_id: i64,
+        /// Epoch of the coordinator that wrote the marker.
+        found: i32,
+        /// The epoch known.
+        current: i32,
+    },
     /// The batch is larger than a segment may be.
     #[error("a batch of {size} bytes does not fit a segment of {segment_bytes}")]
     TooLarge {
@@ -58,9 +104,9 @@ pub enum AppendError {
     /// The head does not describe the body: a bug of the caller, who validates batches.
     #[error("the batch is not valid: {0}")]
     Invalid(&'static str),
-    /// The disk is full. Nothing has changed; a later append may succeed.
-    #[error("the disk is full")]
-    Full,
+    /// Something has run out. Nothing has changed; a later append may succeed.
+    #[error("{0}")]
+    Short(Shortage),
     /// The disk refused this append. Nothing has changed.
     #[error("the disk refused the append: {0}")]
     Disk(#[source] io::Error),
@@ -70,6 +116,17 @@ pub enum AppendError {
     /// The log is closed.
     #[error("the log is closed")]
     Closed,
+}
+
+impl AppendError {
+    /// A newer epoch is known: what was refused is of the past.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidProducerEpoch { .. } | Self::TransactionCoordinatorFenced { .. }
+        )
+    }
 }
 
 /// Why nothing was read.

@@ -30,6 +30,7 @@ pub(crate) use self::format::{EntryHeader, RedoEntry};
 pub(crate) use self::reader::Reader;
 pub(crate) use self::writer::Driven;
 use self::writer::Writer;
+use crate::error::Shortage;
 
 /// Sizes of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +132,8 @@ pub(crate) enum Refused {
         /// What it holds.
         limit: u32,
     },
-    /// The disk is full and the journal too. Passes when there is room again.
-    Full,
+    /// A checkpoint or a journal file could not be written for want of this. Passes.
+    Short(Shortage),
     /// A write or sync failed. Passes with a restart.
     Failed(Arc<str>),
     /// The store is closed.
@@ -210,8 +211,8 @@ struct State<L: ?Sized> {
     chores: Chores,
     /// The writer waits for a file with room for so many bytes.
     starved: Option<u64>,
-    /// The last checkpoint or file could not be written for want of room.
-    disk_full: bool,
+    /// For want of what the last checkpoint or file could not be written.
+    short_of: Option<Shortage>,
     /// Someone writes groups at the moment (inline mode).
     driving: bool,
 }
@@ -275,7 +276,7 @@ impl<L: Journaled + ?Sized> Journal<L> {
             cursor,
             dirty: HashMap::new(),
             starved: None,
-            disk_full: false,
+            short_of: None,
             driving: false,
         };
         Self {
@@ -320,17 +321,17 @@ impl<L: Journaled + ?Sized> Journal<L> {
                 Life::Failed(reason) => return Err(Refused::Failed(Arc::clone(reason))),
                 Life::Closing | Life::Stopped => return Err(Refused::Closed),
             }
-            if state.disk_full {
+            if let Some(shortage) = state.short_of {
                 state.chores.checkpoint = true;
                 state.chores.prepare = true;
                 self.attention.notify_one();
-                return Err(Refused::Full);
+                return Err(Refused::Short(shortage));
             }
             if state.queued_bytes < self.options.queue_bytes {
                 return Ok(());
             }
             if !wait {
-                return Err(Refused::Full);
+                return Err(Refused::Short(Shortage::Space));
             }
             self.room.wait(&mut state);
         }
@@ -402,7 +403,7 @@ impl<L: Journaled + ?Sized> Journal<L> {
         }
         self.room.notify_all();
         loop {
-            let stuck = state.starved.is_some() && state.disk_full;
+            let stuck = state.starved.is_some() && state.short_of.is_some();
             if state.life != Life::Closing || stuck {
                 return false;
             }
@@ -487,19 +488,20 @@ impl<L: Journaled + ?Sized> Journal<L> {
         let covered = dirty.full_files.min(state.full.len());
         let done: Vec<_> = state.full.drain(..covered).collect();
         state.free.extend(done);
-        state.disk_full = false;
+        state.short_of = None;
         drop(state);
         self.work.notify_all();
         self.room.notify_all();
     }
 
-    /// The checkpoint could not be stored for want of room; appends are refused until one can.
-    pub(crate) fn abort_checkpoint(&self, dirty: Dirty<L>) {
+    /// The checkpoint could not be stored for want of something; appends are refused until one
+    /// can.
+    pub(crate) fn abort_checkpoint(&self, dirty: Dirty<L>, shortage: Shortage) {
         let mut state = self.state.lock();
         for (key, log) in dirty.logs {
             state.dirty.entry(key).or_insert(log);
         }
-        state.disk_full = true;
+        state.short_of = Some(shortage);
         drop(state);
         self.room.notify_all();
     }
@@ -530,7 +532,9 @@ impl<L: Journaled + ?Sized> Journal<L> {
                 tracing::warn!(%error, "no further journal file could be prepared");
                 // No checkpoint will free a file either.
                 let helpless = |needed| state.full.is_empty() && state.fitting(needed).is_none();
-                state.disk_full |= state.starved.is_some_and(helpless);
+                if state.starved.is_some_and(helpless) {
+                    state.short_of = Some(Shortage::of(&error).unwrap_or(Shortage::Space));
+                }
                 drop(state);
                 self.room.notify_all();
             }

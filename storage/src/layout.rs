@@ -59,6 +59,8 @@ pub(crate) enum LogFile {
     OffsetIndex(i64),
     /// Time index of the segment with this base offset.
     TimeIndex(i64),
+    /// Aborted transactions that end in the segment with this base offset.
+    TransactionIndex(i64),
     /// Producer state of all records below this offset.
     Snapshot(i64),
     /// Left over from an interrupted write.
@@ -83,6 +85,7 @@ impl LogFile {
             "log" => Self::Log(offset),
             "index" => Self::OffsetIndex(offset),
             "timeindex" => Self::TimeIndex(offset),
+            "txnindex" => Self::TransactionIndex(offset),
             "snapshot" => Self::Snapshot(offset),
             _ => Self::Other,
         }
@@ -114,6 +117,11 @@ pub(crate) fn offset_index_file(dir: &Path, base_offset: i64) -> PathBuf {
 /// The time index of the segment with this base offset.
 pub(crate) fn time_index_file(dir: &Path, base_offset: i64) -> PathBuf {
     offset_file(dir, base_offset, "timeindex")
+}
+
+/// The aborted transactions that end in the segment with this base offset.
+pub(crate) fn transaction_index_file(dir: &Path, base_offset: i64) -> PathBuf {
+    offset_file(dir, base_offset, "txnindex")
 }
 
 /// The producer state of all records below this offset.
@@ -168,6 +176,7 @@ mod tests {
             (log_file(dir, 0), LogFile::Log(0)),
             (offset_index_file(dir, 42), LogFile::OffsetIndex(42)),
             (time_index_file(dir, i64::MAX), LogFile::TimeIndex(i64::MAX)),
+            (transaction_index_file(dir, 9), LogFile::TransactionIndex(9)),
             (snapshot_file(dir, 7), LogFile::Snapshot(7)),
         ];
         for (path, file) in files {

@@ -13,8 +13,10 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod transaction;
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -26,12 +28,15 @@ use uuid::Uuid;
 
 pub(crate) use self::open::load_log_start;
 pub use self::tail::Tail;
+pub use self::transaction::{Part, append_together};
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{AppendError, ChangeError, Failed};
+pub use crate::index::AbortedTransaction;
 use crate::leader_epochs::LeaderEpochs;
 use crate::offsets::{OffsetState, Offsets};
 use crate::producer_state::ProducerState;
+pub use crate::producer_state::{Marker, ProducerInfo, TransactionGuard};
 use crate::segment::{Segment, SegmentHome};
 
 /// Whose log it is.
@@ -55,6 +60,15 @@ pub struct Append {
     pub body: Bytes,
 }
 
+/// What is appended.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A batch of a client. The guard is there when its transaction was looked at.
+    Batch(Append, Option<TransactionGuard>),
+    /// The end of a transaction.
+    Marker(Marker),
+}
+
 /// Where a batch is in the log. It may be acknowledged when the high watermark is past
 /// `last_offset`, also when it is a duplicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +90,8 @@ pub struct Appended {
 pub enum Bound {
     /// Up to what is durable: for consumers.
     HighWatermark,
+    /// Up to the oldest open transaction: for consumers of committed records.
+    LastStable,
     /// Up to the last append: for loaders of internal topics, before the log is served. What is
     /// read past the high watermark may be cut by [`Log::truncate_to`]; drop it before.
     LogEnd,
@@ -328,6 +344,16 @@ impl Log {
         {
             listener.failed(&failed);
         }
+    }
+
+    /// Ends appends for good if `remove` takes the directory away. No flush is under way then and
+    /// none begins: it would miss the files and fail the log, and the journal with it.
+    pub(crate) fn delete(&self, remove: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let _maintenance = self.maintenance.lock();
+        let _writer = self.writer.lock();
+        remove()?;
+        *self.status.write() = Status::Closed;
+        Ok(())
     }
 
     /// The log takes no appends any more and is left as it is: its process is gone, as it were.

@@ -114,6 +114,9 @@ pub(crate) fn take(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskLock>, Ope
         io::ErrorKind::WouldBlock => OpenError::Locked {
             dir: dir.to_owned(),
         },
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => OpenError::NotADirectory {
+            dir: dir.to_owned(),
+        },
         _ => OpenError::io(dir, source),
     };
     // A directory that is not ours must not even get a lock file.

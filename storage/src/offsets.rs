@@ -35,6 +35,9 @@ pub(crate) struct OffsetState {
     log_end: LogPosition,
     /// First offset of the oldest open transaction.
     first_unstable_offset: Option<i64>,
+    /// First offset of each ended transaction, and the offset behind its marker, which is not
+    /// durable yet: until then a crash could still decide otherwise. Ascending by the second.
+    undecided: VecDeque<(i64, i64)>,
     /// Ends of batches between high watermark and log end, ascending.
     pending: VecDeque<LogPosition>,
 }
@@ -52,6 +55,7 @@ impl OffsetState {
             high_watermark: end,
             log_end: end,
             first_unstable_offset: None,
+            undecided: VecDeque::new(),
             pending: VecDeque::new(),
         };
         state.set(log_start_offset, end, end);
@@ -61,8 +65,15 @@ impl OffsetState {
     /// The one setter.
     fn set(&mut self, log_start_offset: i64, high_watermark: LogPosition, log_end: LogPosition) {
         let high = high_watermark.offset;
-        let stable = self
-            .first_unstable_offset
+        while self
+            .undecided
+            .pop_front_if(|(_, end)| *end <= high)
+            .is_some()
+        {}
+        let undecided = self.undecided.iter().map(|(first, _)| *first);
+        let stable = undecided
+            .chain(self.first_unstable_offset)
+            .min()
             .map_or(high, |first| first.clamp(log_start_offset, high));
         assert!(
             0 <= log_start_offset
@@ -93,6 +104,11 @@ impl OffsetState {
 
     pub(crate) fn log_end(&self) -> LogPosition {
         self.log_end
+    }
+
+    /// The batch that is appended next ends the transaction that begins at `first_offset`.
+    pub(crate) fn transaction_ends(&mut self, first_offset: i64, marker_end: i64) {
+        self.undecided.push_back((first_offset, marker_end));
     }
 
     /// A batch was appended; it becomes visible when it is durable, or at once.
@@ -146,6 +162,8 @@ impl OffsetState {
             .pop_back_if(|pending| pending.offset > end.offset)
             .is_some()
         {}
+        self.undecided
+            .retain(|(_, marker_end)| *marker_end <= end.offset);
         let high_watermark = if self.high_watermark.offset < end.offset {
             self.high_watermark
         } else {
@@ -201,6 +219,18 @@ mod tests {
         assert_eq!(state.offsets().last_stable_offset, 3);
         assert_eq!(state.offsets().high_watermark, 5);
         state.appended(at(6), None, true);
+        assert_eq!(state.offsets().last_stable_offset, 6);
+    }
+
+    #[test]
+    fn an_ended_transaction_holds_the_last_stable_offset_until_its_marker_is_durable() {
+        let mut state = OffsetState::new(0, at(3));
+        state.appended(at(5), Some(3), false);
+        state.transaction_ends(3, 6);
+        state.appended(at(6), None, false);
+        state.committed(5);
+        assert_eq!(state.offsets().last_stable_offset, 3);
+        state.committed(6);
         assert_eq!(state.offsets().last_stable_offset, 6);
     }
 

@@ -2,25 +2,58 @@
 //!
 //! Shell. A snapshot is a cache: one that is not intact is passed over for an older one.
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
+
+use bincode::{Decode, Encode};
 
 use crate::disk::{Disk, OpenMode};
 use crate::layout::{LogFile, snapshot_file};
-use crate::producer_state::ProducerState;
+use crate::producer_state::{ProducerEntry, ProducerState};
+use crate::segment::{AbortedSummary, Segment};
 use crate::state_codec::{Kind, decode, encode};
-use crate::text_checkpoint::{read_file, replace_file};
+use crate::text_checkpoint::{read_file_up_to, replace_file};
 
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// A snapshot of a million producers is smaller.
 const LARGEST_SNAPSHOT: usize = 256 << 20;
+/// The same with some room for the head.
+const LARGEST_FILE: u64 = (256 << 20) + 4096;
 /// Snapshots kept: the newest, and one in case that is damaged or past the recovered end.
 const SNAPSHOTS_KEPT: usize = 2;
 
+/// What a snapshot holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Snapshot {
+    producers: BTreeMap<i64, ProducerEntry>,
+    /// By base offset of the segment: how many aborted transactions its index has.
+    aborted: BTreeMap<i64, AbortedSummary>,
+}
+
+impl Snapshot {
+    /// The state of `producers` and of the indexes of aborted transactions of `segments`, whose
+    /// files must be written before the snapshot is.
+    pub(crate) fn new(producers: &ProducerState, segments: &[Arc<Segment>]) -> Self {
+        let summary =
+            |segment: &Arc<Segment>| Some((segment.base_offset(), segment.aborted_summary()?));
+        Self {
+            producers: producers.entries().clone(),
+            aborted: segments.iter().filter_map(summary).collect(),
+        }
+    }
+
+    /// The producers, and what is known of the aborted transactions of each segment.
+    pub(crate) fn into_parts(self) -> (ProducerState, BTreeMap<i64, AbortedSummary>) {
+        (ProducerState::from_entries(self.producers), self.aborted)
+    }
+}
+
 /// The bytes of a snapshot.
-pub(crate) fn to_bytes(state: &ProducerState) -> io::Result<Vec<u8>> {
-    encode(Kind::PRODUCER_SNAPSHOT, VERSION, state)
+pub(crate) fn to_bytes(snapshot: &Snapshot) -> io::Result<Vec<u8>> {
+    encode(Kind::PRODUCER_SNAPSHOT, VERSION, snapshot)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
@@ -72,13 +105,13 @@ pub(crate) fn load(
     disk: &dyn Disk,
     dir: &Path,
     end_offset: i64,
-) -> io::Result<Option<(i64, ProducerState)>> {
+) -> io::Result<Option<(i64, Snapshot)>> {
     for offset in snapshots(disk, dir)?.into_iter().rev() {
         if offset > end_offset {
             remove(disk, dir, offset)?;
             continue;
         }
-        let Some(bytes) = read_file(disk, &snapshot_file(dir, offset))? else {
+        let Some(bytes) = read_file_up_to(LARGEST_FILE, disk, &snapshot_file(dir, offset))? else {
             continue;
         };
         match decode(Kind::PRODUCER_SNAPSHOT, VERSION, &bytes, LARGEST_SNAPSHOT) {
@@ -120,7 +153,7 @@ mod tests {
     use super::*;
     use crate::disk::MemoryDisk;
 
-    fn state(producer_id: i64) -> ProducerState {
+    fn state(producer_id: i64) -> Snapshot {
         let mut state = ProducerState::default();
         state.replay(&BatchHeader {
             base_offset: 0,
@@ -136,7 +169,7 @@ mod tests {
             base_sequence: 0,
             record_count: 1,
         });
-        state
+        Snapshot::new(&state, &[])
     }
 
     fn disk_with(offsets: &[i64]) -> MemoryDisk {
@@ -168,5 +201,16 @@ mod tests {
             .unwrap();
         newest.write_at(20, &[IoSlice::new(&[0xff])]).unwrap();
         assert_eq!(load(&disk, dir, 20).unwrap(), Some((10, state(10))));
+    }
+
+    #[test]
+    fn a_snapshot_may_be_larger_than_other_small_files() {
+        let disk = disk_with(&[1, 2]);
+        let file = disk
+            .open(&snapshot_file(Path::new("d"), 2), OpenMode::Existing)
+            .unwrap();
+        file.truncate((64 << 20) + 1).unwrap();
+        let (offset, found) = load(&disk, Path::new("d"), 9).unwrap().unwrap();
+        assert_eq!((offset, found), (2, state(2)));
     }
 }

@@ -3,6 +3,7 @@
 //! Shell. The file and, once sealed, the indexes are opened on demand and can be released. What a
 //! reader does holds no lock while it touches data.
 
+mod aborted;
 mod index;
 mod read;
 mod scan;
@@ -15,12 +16,14 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use ottla_protocol::record::BatchHeader;
 use parking_lot::{Mutex, RwLock};
 
+use self::aborted::AbortedIndex;
+pub(crate) use self::aborted::{AbortedSummary, write_all as write_aborted};
 pub(crate) use self::index::{Check, SegmentIndex, SegmentScan};
 pub(crate) use self::scan::{Batch, ScanError, Scanner, check_header};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::ReadError;
 use crate::index::TimeEntry;
-use crate::layout::{log_file, offset_index_file, time_index_file};
+use crate::layout::{log_file, offset_index_file, time_index_file, transaction_index_file};
 
 /// Bytes read at once while looking for a batch.
 const LOOKUP_WINDOW: usize = 4 << 10;
@@ -46,6 +49,8 @@ pub(crate) struct Segment {
     file: Mutex<Option<Arc<dyn DiskFile>>>,
     /// `None` while nobody needs it; always there for the active segment.
     index: RwLock<Option<SegmentIndex>>,
+    /// Transactions whose abort markers are in this segment.
+    aborted: RwLock<AbortedIndex>,
 }
 
 impl Segment {
@@ -64,6 +69,7 @@ impl Segment {
             next_offset: AtomicI64::new(next_offset),
             file: Mutex::new(None),
             index: RwLock::new(index),
+            aborted: RwLock::default(),
         }
     }
 
@@ -124,6 +130,7 @@ impl Segment {
         // In a volatile disk the index is nowhere else.
         if !self.home.disk.is_volatile() {
             *self.index.write() = None;
+            self.release_aborted();
         }
     }
 
@@ -317,6 +324,7 @@ impl Segment {
         for path in [
             offset_index_file(dir, self.base_offset),
             time_index_file(dir, self.base_offset),
+            transaction_index_file(dir, self.base_offset),
             log_file(dir, self.base_offset),
         ] {
             match self.home.disk.remove(&path) {

@@ -175,7 +175,8 @@ impl Store {
     /// Deletes a log. Those who read it at the moment may go on with what they have.
     ///
     /// # Errors
-    /// [`LogError::Unknown`] when there is none; as the disk otherwise, and then the rest of the
+    /// [`LogError::Unknown`] when there is none; as the disk otherwise. When [`Store::log`] does
+    /// not find it after that, it is deleted unless the machine fails now, and what is left of its
     /// directory goes at the next start.
     pub fn delete_log(&self, topic: &str, partition: i32) -> Result<(), LogError> {
         let _one = self.changes.lock();
@@ -189,10 +190,10 @@ impl Store {
         let to = layout::deleted_partition_dir(topic, partition, unique);
         let to = self.dir.join(to);
         let from = self.dir.join(layout::partition_dir(topic, partition));
-        self.disk.rename(&from, &to)?;
-        self.disk.sync_dir(&self.dir)?;
+        log.delete(|| self.disk.rename(&from, &to))?;
         self.partitions.remove(topic, partition);
-        log.abandon();
+        self.disk.sync_dir(&self.dir)?;
+        // Not before: a directory that a crash brings back has its recovery point.
         self.checkpointer.forget(log.key());
         self.disk.remove(&to)?;
         Ok(())

@@ -6,6 +6,7 @@
 mod java;
 mod kcat;
 mod scenarios;
+mod transactions;
 
 /// The scenarios that every client passes, as one module of tests for each client.
 macro_rules! clients {

@@ -299,3 +299,31 @@ pub(crate) fn groups_are_listed_and_described(client: &Client) {
         ("Empty", Vec::new())
     );
 }
+
+/// The client commits and aborts in turn; readers of committed records see every second transaction, and the group has
+/// the offset of the last one that was committed.
+pub(crate) fn transactions_are_all_or_nothing(client: &Client, committed_offset: &str) {
+    if !client.is_here() || !JAVA.is_here() {
+        return;
+    }
+    let broker = Broker::start();
+    let topic = unique(client, "transactions");
+    let group = format!("{topic}-group");
+    JAVA.create_topic(&broker, &topic, 1);
+    let arguments = ["--topic", &topic, "--group", &group];
+    let lines = client.run(&broker, "transact", &arguments).finish();
+    assert_eq!(lines, [Line::Checked(committed_offset.to_string())]);
+
+    let arguments = ["--topic", &topic, "--count", "6", "--set"];
+    let committed = [&arguments[..], &["isolation.level=read_committed"]].concat();
+    let read = JAVA.run(&broker, "consume", &committed).records(6);
+    let values: Vec<String> = read.iter().map(|read| text(&read.record)).collect();
+    assert_eq!(values, ["0-0", "0-1", "2-0", "2-1", "4-0", "4-1"]);
+    // Readers of everything see the others too.
+    assert_eq!(JAVA.consume(&broker, &topic, 12).len(), 12);
+}
+
+fn text(record: &Record) -> String {
+    let value = record.value.0.clone().expect("a value");
+    String::from_utf8(value).expect("text")
+}

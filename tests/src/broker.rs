@@ -203,7 +203,7 @@ fn free_port() -> u16 {
 /// The program to start: `OTTLA_BINARY`, or the `ottla` of this workspace, built now if it is not up to date.
 ///
 /// Cargo tells the path of a binary only to the tests of its own package, so cargo is asked.
-fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("OTTLA_BINARY") {
         Some(path) => PathBuf::from(path),

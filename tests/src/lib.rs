@@ -10,8 +10,11 @@
 pub mod broker;
 pub mod client;
 pub mod deadline;
+pub mod mount;
 pub mod program;
 pub mod record;
+pub mod serving;
+pub mod wire;
 
 pub use broker::Broker;
 pub use client::Client;

@@ -90,10 +90,10 @@ async fn versions_from_4_find_the_coordinators_of_several_groups() {
 }
 
 #[tokio::test]
-async fn coordinators_of_transactions_and_of_share_groups_are_refused_in_words() {
+async fn coordinators_of_share_groups_are_refused_in_words() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    for key_type in [1, 2, 9] {
+    for key_type in [2, 9] {
         let request = FindCoordinatorRequest {
             key: text("x"),
             key_type,
@@ -148,21 +148,5 @@ async fn every_producer_gets_an_id_of_its_own_in_every_version() {
                 given.producer_id
             );
         }
-    }
-}
-
-#[tokio::test]
-async fn a_transactional_producer_is_refused_and_gets_no_id() {
-    let server = Server::start().await;
-    let mut client = server.connect().await;
-    for version in versions::<InitProducerIdRequest>() {
-        let request = InitProducerIdRequest {
-            transactional_id: Some(text("tx")),
-            transaction_timeout_ms: 60_000,
-            ..Default::default()
-        };
-        let refused = client.call(version, request).await;
-        assert!(refused.error_code.is_error());
-        assert_eq!(refused.producer_id, -1);
     }
 }

@@ -32,3 +32,4 @@ mod samples;
 mod support;
 mod topic_pages;
 mod topics;
+mod transactions;

@@ -275,22 +275,3 @@ async fn acks_other_than_minus_1_0_and_1_are_refused_for_every_partition() {
     }
     assert_eq!(values(client.fetch(12, &topic, 0).await.records), []);
 }
-
-#[tokio::test]
-async fn a_transactional_request_is_refused_while_there_are_no_transactions() {
-    let server = Server::start().await;
-    let mut client = server.connect().await;
-    let topic = client.create_topic("t", 1).await;
-    let transactional_id = Some(text("tx"));
-    let request = ProduceRequest {
-        transactional_id,
-        ..produce_request(&topic, Some(batch(&["a"])))
-    };
-    let response = client.call(9, request).await;
-    assert!(
-        response.responses[0].partition_responses[0]
-            .error_code
-            .is_error()
-    );
-    assert_eq!(values(client.fetch(12, &topic, 0).await.records), []);
-}

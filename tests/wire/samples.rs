@@ -13,6 +13,8 @@ pub(crate) fn sample(key: ApiKey, topic: &Topic) -> Option<Request> {
     group_sample(key)
         .or_else(|| offset_sample(key, topic))
         .or_else(|| topic_sample(key, topic))
+        .or_else(|| transaction_sample(key, topic))
+        .or_else(|| transaction_admin_sample(key, topic))
 }
 
 fn group_sample(key: ApiKey) -> Option<Request> {
@@ -227,6 +229,88 @@ fn topic_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
             }
             .into()
         }
+        _ => return None,
+    })
+}
+
+fn transaction_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
+    let transactional_id = text("transaction");
+    let topics = vec![AddPartitionsToTxnTopic {
+        name: topic.name.clone(),
+        partitions: vec![0],
+    }];
+    Some(match key {
+        ApiKey::AddPartitionsToTxn => AddPartitionsToTxnRequest {
+            transactions: vec![AddPartitionsToTxnTransaction {
+                transactional_id: transactional_id.clone(),
+                topics: topics.clone(),
+                ..Default::default()
+            }],
+            v3_and_below_transactional_id: transactional_id,
+            v3_and_below_topics: topics,
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::AddOffsetsToTxn => AddOffsetsToTxnRequest {
+            transactional_id,
+            group_id: text("g"),
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::EndTxn => EndTxnRequest {
+            transactional_id,
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::TxnOffsetCommit => TxnOffsetCommitRequest {
+            transactional_id,
+            group_id: text("g"),
+            topics: vec![TxnOffsetCommitRequestTopic {
+                name: topic.name.clone(),
+                partitions: vec![TxnOffsetCommitRequestPartition {
+                    committed_metadata: Some(text("note")),
+                    ..Default::default()
+                }],
+            }],
+            ..Default::default()
+        }
+        .into(),
+        _ => return None,
+    })
+}
+
+fn transaction_admin_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
+    let name = topic.name.clone();
+    Some(match key {
+        ApiKey::WriteTxnMarkers => WriteTxnMarkersRequest {
+            markers: vec![WritableTxnMarker {
+                producer_id: 7,
+                topics: vec![WritableTxnMarkerTopic {
+                    name,
+                    partition_indexes: vec![0],
+                }],
+                ..Default::default()
+            }],
+        }
+        .into(),
+        ApiKey::DescribeProducers => DescribeProducersRequest {
+            topics: vec![DescribeProducersTopic {
+                name,
+                partition_indexes: vec![0],
+            }],
+        }
+        .into(),
+        ApiKey::DescribeTransactions => DescribeTransactionsRequest {
+            transactional_ids: vec![text("transaction")],
+        }
+        .into(),
+        ApiKey::ListTransactions => ListTransactionsRequest {
+            state_filters: vec![text("Ongoing")],
+            producer_id_filters: vec![7],
+            transactional_id_pattern: Some(text("t.*")),
+            ..Default::default()
+        }
+        .into(),
         _ => return None,
     })
 }

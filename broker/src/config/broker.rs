@@ -68,6 +68,10 @@ pub struct BrokerConfig {
     pub socket_request_max_bytes: usize,
     /// What holds for a topic that sets nothing.
     pub topic_defaults: EffectiveTopicConfig,
+    /// `transaction.max.timeout.ms`, in milliseconds as clients give theirs.
+    pub transaction_max_timeout_ms: i32,
+    /// `transactional.id.expiration.ms`.
+    pub transactional_id_expiration: Duration,
     given: Given,
     warnings: Vec<ConfigWarning>,
 }
@@ -207,6 +211,8 @@ impl BrokerConfig {
             queued_max_request_bytes: given.usize("queued.max.request.bytes"),
             socket_request_max_bytes: given.usize("socket.request.max.bytes"),
             topic_defaults: EffectiveTopicConfig::read(&TopicDefaults(&given)),
+            transaction_max_timeout_ms: given.i32("transaction.max.timeout.ms"),
+            transactional_id_expiration: given.milliseconds("transactional.id.expiration.ms"),
             given,
             warnings,
         })

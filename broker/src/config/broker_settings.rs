@@ -259,4 +259,19 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         Between(1024, i32::MAX as i64),
         "The largest request, in bytes. A connection that sends a larger one is closed.",
     ),
+    broker(
+        "transaction.max.timeout.ms",
+        Int,
+        "900000",
+        AtLeast(1),
+        "The longest `transaction.timeout.ms` that a producer may ask for. A transaction that is \
+         open for longer than its producer asked for is aborted.",
+    ),
+    broker(
+        "transactional.id.expiration.ms",
+        Int,
+        "604800000",
+        AtLeast(1),
+        "How long the broker remembers a transactional id without a transaction.",
+    ),
 ];

@@ -130,11 +130,20 @@ pub(super) const FOREIGN: &[Foreign] = &[
     ignored("socket.listen.backlog.size", OWN_THREADS),
     ignored("socket.receive.buffer.bytes", OWN_THREADS),
     ignored("socket.send.buffer.bytes", OWN_THREADS),
-    ignored("transaction.", "transactions do not exist yet"),
     ignored(
-        "transactional.id.expiration.ms",
-        "transactions do not exist yet",
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+        "transactions are aborted as soon as they time out",
     ),
+    ignored(
+        "transaction.partition.verification.enable",
+        "it is always on",
+    ),
+    ignored(
+        "transaction.remove.expired.transaction.cleanup.interval.ms",
+        "it is done every hour",
+    ),
+    ignored("transaction.state.log.", ONE_NODE),
+    ignored_if("transaction.two.phase.commit.enable", "false", NOT_YET),
     ignored("unclean.leader.election.interval.ms", ONE_NODE),
     ignored_if("unstable.api.versions.enable", "false", NOT_YET),
     ignored_if("unstable.feature.versions.enable", "false", NOT_YET),

@@ -59,6 +59,9 @@ pub(super) struct InitialDelay {
     pub(super) member_added: bool,
 }
 
+/// Offsets by topic and partition.
+pub(super) type PendingOffsets = BTreeMap<(Arc<str>, i32), CommittedOffset>;
+
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) group_id: Arc<str>,
@@ -84,6 +87,8 @@ pub(super) struct Group {
     pub(super) initial_delay: Option<InitialDelay>,
     pub(super) offsets: BTreeMap<Arc<str>, BTreeMap<i32, CommittedOffset>>,
     pub(super) offset_count: usize,
+    /// By producer: offsets that come into force if its transaction commits.
+    pub(super) pending_offsets: BTreeMap<i64, PendingOffsets>,
     /// What the log says of the group; none for one that only stores offsets or never had a generation.
     pub(super) logged: Option<GroupValue>,
 }
@@ -107,6 +112,7 @@ impl Group {
             initial_delay: None,
             offsets: BTreeMap::new(),
             offset_count: 0,
+            pending_offsets: BTreeMap::new(),
             logged: None,
         }
     }
@@ -117,6 +123,7 @@ impl Group {
             && self.logged.is_none()
             && self.pending_join.is_empty()
             && self.offset_count == 0
+            && self.pending_offsets.is_empty()
     }
 
     pub(super) fn is_leader(&self, member_id: &str) -> bool {

@@ -39,6 +39,8 @@ pub(crate) enum GroupError {
     FencedInstanceId,
     /// 86: a member is subscribed to the topic.
     GroupSubscribedToTopic,
+    /// 88: an offset is committed in a transaction that has not ended.
+    UnstableOffsetCommit,
 }
 
 impl GroupError {
@@ -63,6 +65,7 @@ impl GroupError {
             Self::GroupMaxSizeReached => 81,
             Self::FencedInstanceId => 82,
             Self::GroupSubscribedToTopic => 86,
+            Self::UnstableOffsetCommit => 88,
         }
     }
 }

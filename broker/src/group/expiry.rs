@@ -34,7 +34,10 @@ pub(super) fn run(groups: &mut Groups, step: &mut Step<'_>) {
 }
 
 fn is_over(group: &Group) -> bool {
-    group.state == State::Empty && group.offset_count == 0 && group.pending_join.is_empty()
+    group.state == State::Empty
+        && group.offset_count == 0
+        && group.pending_join.is_empty()
+        && group.pending_offsets.is_empty()
 }
 
 impl Group {
@@ -50,6 +53,9 @@ impl Group {
     /// An offset's time runs from when it was last of use: since the group is empty, or since the commit
     /// if nobody reads the topic or the group only stores offsets.
     fn expired_offsets(&self, budget: usize, step: &Step<'_>) -> Vec<(Arc<str>, i32)> {
+        if !self.pending_offsets.is_empty() {
+            return Vec::new();
+        }
         let is_simple = self.protocol_type.is_none();
         let is_empty = self.state == State::Empty;
         let may_have_unread = self.is_consumer() && self.state == State::Stable;

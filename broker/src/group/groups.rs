@@ -86,6 +86,13 @@ impl Groups {
         for timer in group.pending_join.into_values() {
             step.timers.cancel(Some(timer));
         }
+        for producer_id in group.pending_offsets.into_keys() {
+            step.record(GroupRecord::TransactionEnded {
+                group_id: group.group_id.clone(),
+                producer_id,
+                committed: false,
+            });
+        }
         for (topic, partitions) in group.offsets {
             for partition in partitions.into_keys() {
                 let group_id = group.group_id.clone();
@@ -118,9 +125,19 @@ impl Groups {
                 group.forget();
             }
             GroupRecord::OffsetCommitted(key, offset) => {
+                group.supersede_pending(&key.topic, key.partition);
                 group.set_offset(&key.topic, key.partition, Some(offset));
             }
             GroupRecord::OffsetDeleted(key) => group.set_offset(&key.topic, key.partition, None),
+            GroupRecord::OffsetPending(producer_id, key, offset) => {
+                let pending = group.pending_offsets.entry(producer_id).or_default();
+                pending.insert((key.topic, key.partition), offset);
+            }
+            GroupRecord::TransactionEnded {
+                producer_id,
+                committed,
+                ..
+            } => group.end_transaction(producer_id, committed),
         }
         if group.is_void() {
             self.by_id.remove(&group_id);
@@ -145,6 +162,16 @@ impl Groups {
                         partition,
                     };
                     records.push(GroupRecord::OffsetCommitted(key, offset.clone()));
+                }
+            }
+            for (&producer_id, pending) in &group.pending_offsets {
+                for ((topic, partition), offset) in pending {
+                    let key = OffsetKey {
+                        group_id: group_id.clone(),
+                        topic: topic.clone(),
+                        partition: *partition,
+                    };
+                    records.push(GroupRecord::OffsetPending(producer_id, key, offset.clone()));
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Command, Event, GroupCoordinator, GroupRecord, Reply};
 use crate::env::Now;
-use crate::machine::{Effects, Machine, Token};
+use crate::machine::{Effects, Machine, Never, Token};
 use crate::record_codec::{EncodedRecord, RecordError};
 
 impl From<super::Effects> for Effects<GroupRecord, Reply, Command> {
@@ -18,6 +18,7 @@ impl From<super::Effects> for Effects<GroupRecord, Reply, Command> {
             records,
             replies,
             commands,
+            ..Self::default()
         }
     }
 }
@@ -27,6 +28,7 @@ impl Machine for GroupCoordinator {
     type Record = GroupRecord;
     type Reply = Reply;
     type Command = Command;
+    type Attachment = Never;
 
     fn handle(&mut self, event: Event, now: Now) -> Effects<GroupRecord, Reply, Command> {
         self.handle(event, now).into()

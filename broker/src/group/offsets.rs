@@ -39,7 +39,7 @@ pub(super) fn commit(
     step.reply(token, Reply::CommitOffsets(errors));
 }
 
-fn all_failed(request: CommitOffsetsRequest, error: GroupError) -> PartitionErrors {
+pub(super) fn all_failed(request: CommitOffsetsRequest, error: GroupError) -> PartitionErrors {
     let fail = |partition: CommitPartition| (partition.partition_index, error);
     request
         .topics
@@ -108,6 +108,7 @@ impl Group {
         if is_full && self.offset(topic, partition).is_none() {
             return GroupError::PolicyViolation;
         }
+        self.supersede_pending(topic, partition);
         self.set_offset(topic, partition, Some(offset.clone()));
         let key = OffsetKey {
             group_id: self.group_id.clone(),
@@ -133,7 +134,7 @@ impl Group {
     }
 }
 
-fn to_offset(
+pub(super) fn to_offset(
     retention_time_ms: i64,
     topic_id: Option<Uuid>,
     partition: &CommitPartition,
@@ -152,14 +153,15 @@ fn to_offset(
 }
 
 pub(super) fn fetch(groups: &Groups, request: FetchOffsetsRequest) -> Vec<FetchedGroup> {
+    let stable = request.require_stable;
     request
         .groups
         .into_iter()
-        .map(|group| fetch_group(groups, group))
+        .map(|group| fetch_group(groups, group, stable))
         .collect()
 }
 
-fn fetch_group(groups: &Groups, request: FetchOffsetsGroup) -> FetchedGroup {
+fn fetch_group(groups: &Groups, request: FetchOffsetsGroup, stable: bool) -> FetchedGroup {
     let group = groups.get(&request.group_id);
     let topics = match request.topics {
         Some(topics) => topics
@@ -167,6 +169,13 @@ fn fetch_group(groups: &Groups, request: FetchOffsetsGroup) -> FetchedGroup {
             .map(|topic| fetch_topic(group, topic))
             .collect(),
         None => group.map(fetch_all).unwrap_or_default(),
+    };
+    let topics = match group.filter(|_| stable) {
+        Some(group) => topics
+            .into_iter()
+            .map(|topic| group.hide_unstable(topic))
+            .collect(),
+        None => topics,
     };
     FetchedGroup {
         group_id: request.group_id,

@@ -27,6 +27,17 @@ pub(crate) enum GroupRecord {
     OffsetCommitted(OffsetKey, CommittedOffset),
     /// An offset is gone.
     OffsetDeleted(OffsetKey),
+    /// An offset that comes into force if the transaction of this producer commits.
+    OffsetPending(i64, OffsetKey, CommittedOffset),
+    /// The transaction of a producer has ended.
+    TransactionEnded {
+        /// The group.
+        group_id: Arc<str>,
+        /// The producer.
+        producer_id: i64,
+        /// Whether its offsets come into force.
+        committed: bool,
+    },
 }
 
 /// A group as of a generation.
@@ -132,6 +143,8 @@ impl<'de, C> BorrowDecode<'de, C> for Blob {
 enum Key {
     Group(Arc<str>),
     Offset(OffsetKey),
+    Pending(i64, OffsetKey),
+    Transaction(i64, Arc<str>),
 }
 
 impl GroupRecord {
@@ -141,7 +154,10 @@ impl GroupRecord {
         match self {
             Self::GroupMetadata(metadata) => &metadata.group_id,
             Self::GroupDeleted { group_id } => group_id,
-            Self::OffsetCommitted(key, _) | Self::OffsetDeleted(key) => &key.group_id,
+            Self::OffsetCommitted(key, _)
+            | Self::OffsetDeleted(key)
+            | Self::OffsetPending(_, key, _) => &key.group_id,
+            Self::TransactionEnded { group_id, .. } => group_id,
         }
     }
 
@@ -155,10 +171,19 @@ impl GroupRecord {
                 Key::Group(self.group_id().clone())
             }
             Self::OffsetCommitted(key, _) | Self::OffsetDeleted(key) => Key::Offset(key.clone()),
+            Self::OffsetPending(producer_id, key, _) => Key::Pending(*producer_id, key.clone()),
+            Self::TransactionEnded {
+                group_id,
+                producer_id,
+                ..
+            } => Key::Transaction(*producer_id, group_id.clone()),
         };
         let value = match self {
             Self::GroupMetadata(metadata) => Some(record_codec::encode(&metadata.value)?),
-            Self::OffsetCommitted(_, offset) => Some(record_codec::encode(offset)?),
+            Self::OffsetCommitted(_, offset) | Self::OffsetPending(_, _, offset) => {
+                Some(record_codec::encode(offset)?)
+            }
+            Self::TransactionEnded { committed, .. } => Some(record_codec::encode(committed)?),
             Self::GroupDeleted { .. } | Self::OffsetDeleted(_) => None,
         };
         Ok(EncodedRecord {
@@ -182,6 +207,15 @@ impl GroupRecord {
                 Self::OffsetCommitted(key, record_codec::decode(value)?)
             }
             (Key::Offset(key), None) => Self::OffsetDeleted(key),
+            (Key::Pending(producer_id, key), value) => {
+                let offset = record_codec::decode(value.unwrap_or_default())?;
+                Self::OffsetPending(producer_id, key, offset)
+            }
+            (Key::Transaction(producer_id, group_id), value) => Self::TransactionEnded {
+                group_id,
+                producer_id,
+                committed: record_codec::decode(value.unwrap_or_default())?,
+            },
         })
     }
 }

@@ -21,6 +21,17 @@ pub(crate) enum Event {
     Leave(Token, LeaveRequest),
     /// OffsetCommit 2–10.
     CommitOffsets(Token, CommitOffsetsRequest),
+    /// TxnOffsetCommit 0–5, of this producer, whose transaction the group is in.
+    CommitInTransaction(Token, i64, CommitOffsetsRequest),
+    /// The transaction of a producer has ended for these groups.
+    TransactionEnded {
+        /// The producer.
+        producer_id: i64,
+        /// Whether its offsets come into force.
+        committed: bool,
+        /// The groups.
+        group_ids: Vec<Arc<str>>,
+    },
     /// OffsetFetch 1–10.
     FetchOffsets(Token, FetchOffsetsRequest),
     /// DescribeGroups 0–6.
@@ -175,11 +186,7 @@ pub(crate) struct CommitPartition {
 pub(crate) struct FetchOffsetsRequest {
     /// The groups.
     pub(crate) groups: Vec<FetchOffsetsGroup>,
-    /// Refuse partitions with a transactional commit pending; there is none yet.
-    #[allow(
-        dead_code,
-        reason = "matters once offsets can be committed in a transaction"
-    )]
+    /// Refuse partitions with a transactional commit pending.
     pub(crate) require_stable: bool,
 }
 

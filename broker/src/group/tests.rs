@@ -11,6 +11,7 @@ mod rebalance;
 mod replay;
 mod static_member;
 mod sync;
+mod transaction;
 mod transition;
 
 use std::collections::HashMap;

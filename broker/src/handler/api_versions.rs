@@ -1,13 +1,24 @@
 //! ApiVersions (key 18): what this broker serves, from the one version table.
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::api;
-use ottla_protocol::message::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse, Response};
+use ottla_protocol::message::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, Response,
+    SupportedFeatureKey,
+};
+use ottla_protocol::{ErrorCode, StrBytes};
 
 use crate::service::Context;
 
 /// The first version in which a client names its software (KIP-511).
 const FIRST_NAMED_VERSION: i16 = 3;
+
+/// The first version that lists features whose minimum is 0.
+const FIRST_ZERO_VERSION: i16 = 4;
+
+/// The feature that tells clients which transaction protocol to use, and its level: writing adds
+/// partitions, and each end raises the epoch (KIP-890). Both protocols are served.
+const TRANSACTION_VERSION: &str = "transaction.version";
+const TRANSACTION_LEVEL: i16 = 2;
 
 pub(crate) fn api_versions(context: &Context, request: &ApiVersionsRequest) -> Response {
     let named = context.api_version >= FIRST_NAMED_VERSION;
@@ -19,9 +30,22 @@ pub(crate) fn api_versions(context: &Context, request: &ApiVersionsRequest) -> R
             ..Default::default()
         });
     }
+    // Parsers of older clients refuse a minimum of 0.
+    let knows_zero = context.api_version >= FIRST_ZERO_VERSION;
+    let supported = knows_zero.then(|| SupportedFeatureKey {
+        name: StrBytes::from_static(TRANSACTION_VERSION),
+        min_version: 0,
+        max_version: TRANSACTION_LEVEL,
+    });
     Response::ApiVersions(ApiVersionsResponse {
         api_keys: api::advertised().collect(),
+        supported_features: supported.into_iter().collect(),
         finalized_features_epoch: 0,
+        finalized_features: vec![FinalizedFeatureKey {
+            name: StrBytes::from_static(TRANSACTION_VERSION),
+            max_version_level: TRANSACTION_LEVEL,
+            min_version_level: TRANSACTION_LEVEL,
+        }],
         ..Default::default()
     })
 }

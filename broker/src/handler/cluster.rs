@@ -59,11 +59,7 @@ pub(crate) fn find_coordinator(
 fn coordinator(core: &Core, context: &Context, key: StrBytes, key_type: i8) -> Coordinator {
     let refusal = match key_type {
         GROUP if key.is_empty() => Some((ErrorCode::InvalidGroupId, "The group id is empty.")),
-        GROUP => None,
-        TRANSACTION => Some((
-            ErrorCode::InvalidRequest,
-            "This broker does not support transactions; use a producer without transactional.id.",
-        )),
+        GROUP | TRANSACTION => None,
         _ => Some((
             ErrorCode::InvalidRequest,
             "This broker has no coordinator of that type.",

@@ -1,4 +1,5 @@
-//! Fetch (key 1): reads below the high watermark; waits for appends when there is too little.
+//! Fetch (key 1): reads below the high watermark, or below the last stable offset where only what
+//! is committed is wanted; waits for appends when there is too little.
 //!
 //! Fetch sessions (KIP-227) are not offered: the answer is always session id 0, which tells the
 //! client to send its whole list each time.
@@ -14,7 +15,7 @@ use ottla_protocol::message::{
 };
 use ottla_protocol::record::{Batches, Compression};
 use ottla_storage::error::ReadError;
-use ottla_storage::log::{Bound, LogRead};
+use ottla_storage::log::{Bound, Log, LogRead};
 use ottla_storage::offsets::Offsets;
 use tokio::sync::Notify;
 
@@ -128,7 +129,7 @@ impl Plan {
         let mut partitions = 0;
         for target in self.targets() {
             partitions += 1;
-            match target.and_then(|target| target.available()) {
+            match target.and_then(|target| target.available(self.isolation())) {
                 Ok(bytes) => available += bytes,
                 Err(_) => return true,
             }
@@ -217,13 +218,15 @@ impl Plan {
             return Ok(data);
         }
         let limit = left.min(usize::try_from(wanted.partition_max_bytes).unwrap_or(0));
-        let read = self
+        let (read, aborted) = self
             .read_log(partition, wanted.fetch_offset, limit, first)
             .await?;
         if self.api_version < FIRST_ZSTD_VERSION && has_zstd(&read.records) {
             return Err(ErrorCode::UnsupportedCompressionType);
         }
-        Ok(self.data(wanted, read.offsets, read.records))
+        let mut data = self.data(wanted, read.offsets, read.records);
+        data.aborted_transactions = aborted;
+        Ok(data)
     }
 
     /// Reads in place what is in memory; what is not is read where waiting harms nobody.
@@ -233,24 +236,32 @@ impl Plan {
         from: i64,
         limit: usize,
         first: bool,
-    ) -> Result<LogRead, ErrorCode> {
+    ) -> Result<(LogRead, Option<Vec<AbortedTransaction>>), ErrorCode> {
         let log = Arc::clone(partition.log());
+        let bound = self.isolation();
         if log.is_resident(from, limit) {
-            return log
-                .read(from, limit, first, Bound::HighWatermark)
-                .map_err(|e| read_code(&e));
+            return read(&log, from, limit, first, bound).map_err(|error| read_code(&error));
         }
-        let read = self
-            .core
-            .blocking(move || log.read(from, limit, first, Bound::HighWatermark));
-        read.await
+        let reading = move || read(&log, from, limit, first, bound);
+        self.core
+            .blocking(reading)
+            .await
             .map_err(|_| ErrorCode::UnknownServerError)?
             .map_err(|error| read_code(&error))
     }
 
+    /// How far this reader may read.
+    fn isolation(&self) -> Bound {
+        if self.request.isolation_level == READ_COMMITTED {
+            Bound::LastStable
+        } else {
+            Bound::HighWatermark
+        }
+    }
+
     fn data(&self, wanted: &FetchPartition, offsets: Offsets, records: Bytes) -> PartitionData {
         let aborted: Option<Vec<AbortedTransaction>> =
-            (self.request.isolation_level == READ_COMMITTED).then(Vec::new);
+            (self.isolation() == Bound::LastStable).then(Vec::new);
         PartitionData {
             partition_index: wanted.partition,
             high_watermark: offsets.high_watermark,
@@ -269,7 +280,7 @@ impl Target<'_> {
     }
 
     /// Bytes that a read would give now.
-    fn available(&self) -> Result<usize, ErrorCode> {
+    fn available(&self, bound: Bound) -> Result<usize, ErrorCode> {
         self.check()?;
         if self.divergence()?.is_some() {
             // There is something to tell: no reason to wait.
@@ -277,7 +288,7 @@ impl Target<'_> {
         }
         let limit = usize::try_from(self.wanted.partition_max_bytes).unwrap_or(0);
         let log = self.partition.log();
-        log.available(self.wanted.fetch_offset, limit)
+        log.available(self.wanted.fetch_offset, limit, bound)
             .map_err(|error| read_code(&error))
     }
 
@@ -295,6 +306,27 @@ impl Target<'_> {
         let parted = epoch < last || end_offset < self.wanted.fetch_offset;
         Ok(parted.then_some(DivergingEpoch { epoch, end_offset }))
     }
+}
+
+/// What a reader gets, with the aborted transactions that it must skip if it wants to.
+fn read(
+    log: &Log,
+    from: i64,
+    limit: usize,
+    first: bool,
+    bound: Bound,
+) -> Result<(LogRead, Option<Vec<AbortedTransaction>>), ReadError> {
+    let read = log.read(from, limit, first, bound)?;
+    if bound != Bound::LastStable {
+        return Ok((read, None));
+    }
+    let aborted = log.aborted_transactions(from, read.next_offset)?;
+    let entry = |aborted: &ottla_storage::log::AbortedTransaction| AbortedTransaction {
+        producer_id: aborted.producer_id,
+        first_offset: aborted.first_offset,
+    };
+    let aborted = aborted.iter().map(entry).collect();
+    Ok((read, Some(aborted)))
 }
 
 fn read_code(error: &ReadError) -> ErrorCode {

@@ -12,6 +12,7 @@ use ottla_storage::error::ReadError;
 use ottla_storage::log::{Log, TimestampOffset};
 
 use crate::core::Core;
+use crate::memory_budget::DECOMPRESSION_BYTES;
 use crate::partition::Partition;
 
 const LATEST: i64 = -1;
@@ -22,6 +23,10 @@ const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 const READ_COMMITTED: i8 = 1;
+
+/// Bytes that a look-up by time may take: half of what all may have. Which batch it has to
+/// decompress shows only on the way.
+const LOOKUP_BYTES: usize = DECOMPRESSION_BYTES / 2;
 
 /// What KIP-320 says about a request that knows the leader's epoch; -1 knows none.
 pub(super) fn check_leader_epoch(current: i32, partition: &Partition) -> Result<(), ErrorCode> {
@@ -76,7 +81,7 @@ fn answer(partition_index: i32, error_code: ErrorCode) -> ListOffsetsPartitionRe
 }
 
 async fn look_up(
-    core: &Core,
+    core: &Arc<Core>,
     partition: Arc<Partition>,
     wanted: ListOffsetsPartition,
     committed: bool,
@@ -85,9 +90,14 @@ async fn look_up(
     if let Err(error_code) = check_leader_epoch(wanted.current_leader_epoch, &partition) {
         return answer(index, error_code);
     }
-    let search = core
-        .blocking(move || find(partition.log(), wanted.timestamp, committed))
-        .await;
+    let shared = Arc::clone(core);
+    let search = move || {
+        let looks_into_batches = wanted.timestamp >= 0 || wanted.timestamp == MAX_TIMESTAMP;
+        let bytes = if looks_into_batches { LOOKUP_BYTES } else { 0 };
+        let _claim = shared.lookups.claim(bytes);
+        find(partition.log(), wanted.timestamp, committed)
+    };
+    let search = core.blocking(search).await;
     match search {
         Ok(Ok(found)) => ListOffsetsPartitionResponse {
             timestamp: found.timestamp,
@@ -120,14 +130,15 @@ fn find(log: &Log, timestamp: i64, committed: bool) -> Result<TimestampOffset, R
     } else {
         offsets.high_watermark
     };
+    let visible = |found: Option<TimestampOffset>| found.filter(|found| found.offset < end);
     let found = match timestamp {
         LATEST => Some(at(end)),
         EARLIEST | EARLIEST_LOCAL => Some(at(offsets.log_start_offset)),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => None,
-        MAX_TIMESTAMP => log.max_timestamp()?,
-        timestamp => log.offset_for_timestamp(timestamp)?,
+        MAX_TIMESTAMP => visible(log.max_timestamp()?),
+        timestamp => visible(log.offset_for_timestamp(timestamp)?),
     };
-    Ok(found.filter(|found| found.offset <= end).unwrap_or(none))
+    Ok(found.unwrap_or(none))
 }
 
 pub(crate) fn offset_for_leader_epoch(

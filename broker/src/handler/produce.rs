@@ -9,19 +9,30 @@ use ottla_protocol::message::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, Response,
     TopicProduceResponse,
 };
-use ottla_protocol::record::{Rejection, validate};
+use ottla_protocol::record::{Rejection, Rules, Validated, validate};
 use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_storage::error::AppendError;
 use ottla_storage::log::{Append, Appended};
 use tokio::sync::Notify;
 
 use crate::core::Core;
+use crate::memory_budget::{MemoryBudget, decompression_bytes};
 use crate::partition::{Partition, Registration};
 use crate::service::{Answer, Context};
 use crate::topics::Topic;
+use crate::transaction::{AddRequest, Event, Participant, Reply};
 
 /// The first version that names topics by id.
 const FIRST_TOPIC_ID: i16 = 13;
+
+/// The first version that knows `TRANSACTION_ABORTABLE`.
+const FIRST_ABORTABLE_VERSION: i16 = 11;
+
+/// The first version whose batches add their partition to the transaction (KIP-890).
+const FIRST_ADDING_VERSION: i16 = 12;
+
+/// How often a batch is tried while transactions of its producer end.
+const MAX_ATTEMPTS: u32 = 3;
 
 /// A batch that was appended and is not durable yet.
 struct Pending {
@@ -57,7 +68,11 @@ pub(crate) fn produce(
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let mut pending = Vec::new();
     let mut response = ProduceResponse::default();
-    let now_ms = core.env.now().wall_ms;
+    let writer = Writer {
+        now_ms: core.env.now().wall_ms,
+        api_version: context.api_version,
+        transactional_id: request.transactional_id.as_ref().map(|id| Arc::from(&**id)),
+    };
     let refusal = request_refusal(&request);
     let by_id = context.api_version >= FIRST_TOPIC_ID;
     for data in request.topic_data {
@@ -69,7 +84,7 @@ pub(crate) fn produce(
                 (Some(code), _) => Err(code.into()),
                 (None, Err(code)) => Err((*code).into()),
                 (None, Ok(topic)) => {
-                    append(topic, partition.index, partition.records, context, now_ms)
+                    append(core, &writer, topic, partition.index, partition.records)
                 }
             };
             partitions.push(answer(partition.index, outcome, at, &mut pending));
@@ -85,33 +100,116 @@ pub(crate) fn produce(
 
 /// What is wrong with the request as a whole.
 fn request_refusal(request: &ProduceRequest) -> Option<ErrorCode> {
-    if !matches!(request.acks, -1..=1) {
-        Some(ErrorCode::InvalidRequiredAcks)
-    } else if request.transactional_id.is_some() {
-        // Without a transaction coordinator no producer id can belong to a transaction.
-        Some(ErrorCode::InvalidProducerIdMapping)
-    } else {
-        None
-    }
+    (!matches!(request.acks, -1..=1)).then_some(ErrorCode::InvalidRequiredAcks)
+}
+
+/// Who writes, and when.
+struct Writer {
+    now_ms: i64,
+    api_version: i16,
+    transactional_id: Option<Arc<str>>,
+}
+
+/// Validates a batch; the memory that it takes to look into compressed ones is shared.
+fn check(
+    budget: &MemoryBudget,
+    records: &Bytes,
+    rules: &Rules,
+    now_ms: i64,
+) -> Result<Validated, Refusal> {
+    let _claim = budget.claim(decompression_bytes(records, &rules.limits));
+    validate(records, rules, now_ms).map_err(refused)
 }
 
 fn append(
+    core: &Core,
+    writer: &Writer,
     topic: &Topic,
     index: i32,
     records: Option<Bytes>,
-    context: &Context,
-    now_ms: i64,
 ) -> Result<(Arc<Partition>, Appended), Refusal> {
     let partition = topic.partition(index)?;
-    let rules = topic.config.rules(context.api_version);
-    let valid = validate(&records.unwrap_or_default(), &rules, now_ms).map_err(refused)?;
+    let rules = topic.config.rules(writer.api_version);
+    let records = records.unwrap_or_default();
+    let valid = check(&core.validation, &records, &rules, writer.now_ms)?;
     let batch = Append {
         header: valid.head(0, 0),
         body: valid.batch.body(),
     };
-    match partition.log().append(batch, now_ms) {
+    let appended = if batch.header.attributes.is_transactional() {
+        append_to_transaction(core, writer, topic, index, batch)?
+    } else {
+        partition.log().append(batch, writer.now_ms)
+    };
+    match appended {
         Ok(appended) => Ok((Arc::clone(partition), appended)),
         Err(error) => Err(append_refused(&topic.name, index, &error)),
+    }
+}
+
+/// Appends a batch if its transaction has the partition, or gets it now.
+///
+/// What the coordinator writes down about it is in the journal before the batch is, so nothing
+/// is waited for. A transaction that ends in between is noticed by the guard.
+fn append_to_transaction(
+    core: &Core,
+    writer: &Writer,
+    topic: &Topic,
+    index: i32,
+    batch: Append,
+) -> Result<Result<Appended, AppendError>, Refusal> {
+    let Some(transactional_id) = &writer.transactional_id else {
+        return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
+    };
+    let adds = writer.api_version >= FIRST_ADDING_VERSION;
+    let log = topic.partition(index)?.log();
+    let mut attempts = 0;
+    loop {
+        let guard = log.transaction_guard(batch.header.producer_id, adds);
+        let add = AddRequest {
+            transactional_id: Arc::clone(transactional_id),
+            producer_id: batch.header.producer_id,
+            producer_epoch: batch.header.producer_epoch,
+            partitions: vec![Participant {
+                topic: Arc::from(&*topic.name),
+                topic_id: topic.id.into_bytes(),
+                partition: index,
+            }],
+            groups: Vec::new(),
+            verify_only: !adds,
+        };
+        let event = |token| Event::Add(token, add);
+        match core.transactions.decide(event, |reply| reply) {
+            Ok(Reply::Added) => {}
+            Ok(Reply::Error(code)) => {
+                return Err(transaction_refusal(code, writer.api_version).into());
+            }
+            Ok(Reply::Producer { .. }) => return Err(ErrorCode::UnknownServerError.into()),
+            Err(_) => return Err(ErrorCode::NotEnoughReplicas.into()),
+        }
+        attempts += 1;
+        match log.append_guarded(batch.clone(), guard, writer.now_ms) {
+            Err(AppendError::TransactionEnded { .. }) if attempts < MAX_ATTEMPTS => {}
+            outcome => return Ok(outcome),
+        }
+    }
+}
+
+/// The coordinator's refusal as the client knows it. Older clients try again after
+/// `NOT_ENOUGH_REPLICAS` only.
+fn transaction_refusal(code: ErrorCode, api_version: i16) -> ErrorCode {
+    match code {
+        ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
+        ErrorCode::TransactionAbortable if api_version < FIRST_ABORTABLE_VERSION => {
+            ErrorCode::InvalidTxnState
+        }
+        ErrorCode::ConcurrentTransactions if api_version < FIRST_ADDING_VERSION => {
+            ErrorCode::NotEnoughReplicas
+        }
+        ErrorCode::CoordinatorLoadInProgress | ErrorCode::CoordinatorNotAvailable => {
+            ErrorCode::NotEnoughReplicas
+        }
+        code => code,
     }
 }
 
@@ -131,6 +229,8 @@ fn append_refused(topic: &str, partition: i32, error: &AppendError) -> Refusal {
     let code = match error {
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
+        AppendError::TransactionEnded { .. } => ErrorCode::NotEnoughReplicas,
         AppendError::TooLarge { .. } => ErrorCode::RecordListTooLarge,
         _ => {
             tracing::error!(topic, partition, %error, "append failed");
@@ -257,5 +357,60 @@ fn set_error(response: &mut ProduceResponse, (topic, partition): (usize, usize),
             error_code: code,
             ..failed_partition()
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use ottla_protocol::record::{BatchBuilder, BatchOptions, Compression};
+
+    use super::*;
+
+    fn batch(compression: Compression) -> Bytes {
+        let options = BatchOptions {
+            compression,
+            max_size: 64 << 20,
+            ..BatchOptions::default()
+        };
+        let mut builder = BatchBuilder::new(options).unwrap();
+        builder.append(0, None, Some(&[7; 512 << 10]), &[]).unwrap();
+        builder.build().unwrap()
+    }
+
+    /// The most memory that was claimed while so many threads validated `batch` again and again.
+    fn peak(batch: &Bytes, budget: &MemoryBudget) -> usize {
+        let rules = Rules {
+            max_batch_size: 64 << 20,
+            timestamp_before_max: None,
+            ..Rules::default()
+        };
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..5 {
+                        let valid = check(budget, batch, &rules, 0);
+                        assert!(valid.is_ok_and(|valid| valid.decompressed_size > 512 << 10));
+                    }
+                });
+            }
+        });
+        budget.peak()
+    }
+
+    #[test]
+    fn validation_of_compressed_batches_on_many_threads_keeps_to_the_budget() {
+        let batch = batch(Compression::Gzip);
+        let each = decompression_bytes(&batch, &Rules::default().limits);
+        let budget = MemoryBudget::new(2 * each);
+        assert!(each > 512 << 10);
+        assert!((each..=2 * each).contains(&peak(&batch, &budget)));
+    }
+
+    #[test]
+    fn validation_of_plain_batches_takes_nothing_of_the_budget() {
+        let budget = MemoryBudget::new(1);
+        assert_eq!(peak(&batch(Compression::None), &budget), 0);
     }
 }

@@ -2,19 +2,25 @@
 //!
 //! Shell. Contains no rules.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use ottla_storage::error::AppendError;
+use ottla_storage::log::{Append, Appended, Log};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{LoadError, MachineLog};
-use super::{Effects, Machine, Token};
+use super::{EffectsOf, Machine, Token};
 use crate::env::Env;
 use crate::partition::Partition;
 
@@ -26,6 +32,27 @@ pub(crate) struct Unavailable;
 /// Runs the commands of a machine.
 type Execute<C> = Box<dyn Fn(C) + Send + Sync>;
 
+/// Appends a batch to the machine's log and what is attached to it elsewhere, all or nothing.
+/// Called with the driver locked.
+type Attach<A> =
+    Box<dyn Fn(&Arc<Log>, Append, Vec<A>, i64) -> Result<Appended, AppendError> + Send + Sync>;
+
+/// Appends to the log of a machine that attaches nothing.
+pub(crate) fn alone<A>(
+    log: &Arc<Log>,
+    batch: Append,
+    _attachments: Vec<A>,
+    now_ms: i64,
+) -> Result<Appended, AppendError> {
+    log.append(batch, now_ms)
+}
+
+/// Between attempts to load a log again that could not be read.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a stopping broker waits for held replies; a full disk could hold them for ever.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Drives one machine.
 pub(crate) struct Driver<M: Machine> {
     state: Mutex<State<M>>,
@@ -33,10 +60,14 @@ pub(crate) struct Driver<M: Machine> {
     wake: Arc<Notify>,
     env: Env,
     execute: Execute<M::Command>,
+    attach: Attach<M::Attachment>,
 }
 
 struct State<M: Machine> {
     machine: M,
+    /// The machine is ahead of its log, which could not be read again: it decides nothing. The
+    /// task tries again at this time.
+    stale: Option<Instant>,
     log: MachineLog<M>,
     next_token: Token,
     waiting: HashMap<Token, oneshot::Sender<M::Reply>>,
@@ -54,6 +85,19 @@ struct Held<M: Machine> {
     commands: Vec<M::Command>,
 }
 
+impl<M: Machine> State<M> {
+    fn durable(&self) -> i64 {
+        self.log.log().offsets().high_watermark
+    }
+
+    /// The high watermark at which there is something to do.
+    fn wanted(&self) -> Option<i64> {
+        let held = self.held.front().map(|held| held.end);
+        let snapshot = self.snapshot.map(|(_, end)| end);
+        held.into_iter().chain(snapshot).min()
+    }
+}
+
 impl<M: Machine> Driver<M> {
     /// Loads the machine from its log.
     pub(crate) fn load(
@@ -61,12 +105,16 @@ impl<M: Machine> Driver<M> {
         env: Env,
         new: impl Fn() -> M + Send + Sync + 'static,
         execute: impl Fn(M::Command) + Send + Sync + 'static,
+        attach: impl Fn(&Arc<Log>, Append, Vec<M::Attachment>, i64) -> Result<Appended, AppendError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Result<Arc<Self>, LoadError> {
         let mut log = MachineLog::new(partition, new);
-        let machine = log.load()?;
-        let end = log.partition().log().offsets().log_end_offset;
+        let (machine, end) = log.load()?;
         let state = State {
             machine,
+            stale: None,
             log,
             next_token: 0,
             waiting: HashMap::new(),
@@ -79,6 +127,7 @@ impl<M: Machine> Driver<M> {
             wake: Arc::new(Notify::new()),
             env,
             execute: Box::new(execute),
+            attach: Box::new(attach),
         });
         {
             let mut state = driver.state.lock();
@@ -86,6 +135,11 @@ impl<M: Machine> Driver<M> {
             driver.commit(&mut state, effects);
         }
         Ok(driver)
+    }
+
+    /// Whether the machine's log is behind the journal.
+    pub(crate) fn is_journaled(&self) -> bool {
+        self.state.lock().log.log().is_journaled()
     }
 
     /// Reads from the machine what may be known before it is durable.
@@ -101,9 +155,11 @@ impl<M: Machine> Driver<M> {
         let mut state = self.state.lock();
         state.next_token += 1;
         let token = state.next_token;
-        state.waiting.insert(token, sender);
-        let effects = state.machine.handle(event(token), self.env.now());
-        self.commit(&mut state, effects);
+        if self.is_live(&mut state) {
+            state.waiting.insert(token, sender);
+            let effects = state.machine.handle(event(token), self.env.now());
+            self.commit(&mut state, effects);
+        }
         drop(state);
         Call {
             driver: Arc::clone(self),
@@ -116,17 +172,103 @@ impl<M: Machine> Driver<M> {
     /// Handles an event that nobody waits for.
     pub(crate) fn tell(&self, event: M::Event) {
         let mut state = self.state.lock();
-        let effects = state.machine.handle(event, self.env.now());
-        self.commit(&mut state, effects);
+        if self.is_live(&mut state) {
+            let effects = state.machine.handle(event, self.env.now());
+            self.commit(&mut state, effects);
+        }
     }
 
-    fn commit(&self, state: &mut State<M>, effects: Effects<M::Record, M::Reply, M::Command>) {
-        if !effects.records.is_empty() {
-            match state.log.append(&effects.records, self.env.now().wall_ms) {
-                Ok(end) => state.end = end,
-                Err(error) => return reload(state, &error),
-            }
+    /// Whether the machine may decide; one that is stale is loaded again first.
+    fn is_live(&self, state: &mut State<M>) -> bool {
+        if state.stale.is_some() {
+            self.reload(state);
         }
+        state.stale.is_none()
+    }
+
+    /// Handles an event now and lets `then` see the reply before it is durable, with the machine
+    /// locked. For what is appended next: the journal keeps the order.
+    pub(crate) fn decide<T>(
+        &self,
+        event: impl FnOnce(Token) -> M::Event,
+        then: impl FnOnce(M::Reply) -> T,
+    ) -> Result<T, Unavailable> {
+        let mut state = self.state.lock();
+        if !self.is_live(&mut state) {
+            return Err(Unavailable);
+        }
+        state.next_token += 1;
+        let token = state.next_token;
+        let mut effects = state.machine.handle(event(token), self.env.now());
+        let at = effects.replies.iter().position(|(of, _)| *of == token);
+        let reply = at.map(|at| effects.replies.swap_remove(at).1);
+        if self.commit(&mut state, effects) {
+            reply.map(then).ok_or(Unavailable)
+        } else {
+            Err(Unavailable)
+        }
+    }
+
+    /// Handles an event whose records `append` appends together with others; it gets none when the
+    /// event changes nothing, and answers the end of this machine's log behind them.
+    pub(crate) fn join(
+        &self,
+        event: M::Event,
+        append: impl FnOnce(Option<(Arc<Log>, Append)>) -> Result<i64, AppendError>,
+    ) -> Result<(), AppendError> {
+        let mut state = self.state.lock();
+        if !self.is_live(&mut state) {
+            return Err(AppendError::Closed);
+        }
+        let now = self.env.now();
+        let effects = state.machine.handle(event, now);
+        let result = if effects.records.is_empty() {
+            append(None).map(drop)
+        } else {
+            let log = Arc::clone(state.log.log());
+            let batch = state.log.batch(&effects.records, now.wall_ms);
+            batch.and_then(|batch| {
+                let bytes = batch.header.size();
+                state.end = append(Some((log, batch)))?;
+                state.log.appended(bytes);
+                Ok(())
+            })
+        };
+        match &result {
+            Ok(()) => self.hold(&mut state, effects),
+            Err(_) => self.reload(&mut state),
+        }
+        result
+    }
+
+    /// Whether the effects are appended; if not, the machine is loaded again.
+    fn commit(&self, state: &mut State<M>, effects: EffectsOf<M>) -> bool {
+        let applied = self.apply(state, effects);
+        if let Err(error) = &applied {
+            tracing::error!(%error, "an internal log could not be written; its state is loaded again");
+            self.reload(state);
+        }
+        applied.is_ok()
+    }
+
+    /// Appends the records and holds the rest until they are durable. On an error the machine is
+    /// ahead of its log.
+    fn apply(&self, state: &mut State<M>, mut effects: EffectsOf<M>) -> Result<(), AppendError> {
+        if !effects.records.is_empty() {
+            let now_ms = self.env.now().wall_ms;
+            let attachments = std::mem::take(&mut effects.attachments);
+            let batch = state.log.batch(&effects.records, now_ms)?;
+            let bytes = batch.header.size();
+            let appended = (self.attach)(state.log.log(), batch, attachments, now_ms)?;
+            state.log.appended(bytes);
+            state.end = appended.last_offset + 1;
+        }
+        self.hold(state, effects);
+        Ok(())
+    }
+
+    /// Keeps replies and commands until the records before them are durable.
+    fn hold(&self, state: &mut State<M>, effects: EffectsOf<M>) {
         let replies = effects
             .replies
             .into_iter()
@@ -141,9 +283,36 @@ impl<M: Machine> Driver<M> {
         self.wake.notify_one();
     }
 
+    /// Forgets the machine, and everyone who waits, and reads the log again.
+    fn reload(&self, state: &mut State<M>) {
+        state.waiting.clear();
+        self.release(state);
+        if state.log.log().failure().is_some() {
+            // What is not durable by now is not going to be.
+            state.held.clear();
+        }
+        state.stale = match self.go_live(state) {
+            Ok(()) => None,
+            Err(reason) => {
+                tracing::error!(reason, "an internal log could not be loaded again");
+                Some(Instant::now() + RELOAD_INTERVAL)
+            }
+        };
+        self.wake.notify_one();
+    }
+
+    fn go_live(&self, state: &mut State<M>) -> Result<(), String> {
+        let (machine, end) = state.log.load().map_err(|error| error.to_string())?;
+        state.machine = machine;
+        state.end = end;
+        let effects = state.machine.loaded(self.env.now());
+        self.apply(state, effects)
+            .map_err(|error| error.to_string())
+    }
+
     /// Lets out everything that has become durable.
     fn release(&self, state: &mut State<M>) {
-        let durable = state.log.partition().log().offsets().high_watermark;
+        let durable = state.durable();
         while let Some(held) = state.held.pop_front_if(|held| held.end <= durable) {
             for command in held.commands {
                 (self.execute)(command);
@@ -155,97 +324,102 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Keeps the machine's time and lets replies out until `stop`.
+    /// Keeps the machine's time and lets replies out until `stop`, and then until none is held.
     ///
     /// # Cancel safety
     /// Dropping it loses nothing; held replies wait for the next run.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let partition = Arc::clone(self.state.lock().log.partition());
+        let mut give_up: Option<Instant> = None;
         loop {
-            let (deadline, held_until) = {
+            let (deadline, wanted) = {
                 let mut state = self.state.lock();
+                self.release(&mut state);
+                if give_up.is_some() && state.held.is_empty() {
+                    return;
+                }
                 self.tick(&mut state);
                 self.compact(&mut state);
-                (
-                    state.machine.deadline(),
-                    state.held.front().map(|held| held.end),
-                )
+                (self.deadline(&state), state.wanted())
             };
-            let _registration = held_until.map(|offset| partition.wake_at(offset, &self.wake));
-            if self.release_or_fail() {
+            let _registration = wanted.map(|offset| partition.wake_at(offset, &self.wake));
+            if self.has_moved() {
                 continue;
             }
-            let timer = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(self.env.instant(at)).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                () = timer => {}
+                () = at(deadline) => {}
                 () = self.wake.notified() => {}
-                () = stop.cancelled() => return,
+                () = stop.cancelled(), if give_up.is_none() => {
+                    give_up = Some(Instant::now() + DRAIN_TIMEOUT);
+                }
+                () = at(give_up), if give_up.is_some() => return,
             }
         }
+    }
+
+    fn deadline(&self, state: &State<M>) -> Option<Instant> {
+        let of_machine = || Some(self.env.instant(state.machine.deadline()?));
+        state.stale.or_else(of_machine)
     }
 
     fn tick(&self, state: &mut State<M>) {
-        let now = self.env.now();
-        if state
-            .machine
-            .deadline()
-            .is_some_and(|at| at <= now.monotonic)
+        if self
+            .deadline(state)
+            .is_none_or(|deadline| deadline > Instant::now())
         {
-            let effects = state.machine.tick(now);
-            self.commit(state, effects);
+            return;
         }
+        if state.stale.is_some() {
+            return self.reload(state);
+        }
+        let effects = state.machine.tick(self.env.now());
+        self.commit(state, effects);
     }
 
-    /// Releases what is durable; drops what can no longer become so. True if anything was held
-    /// and is now gone.
-    fn release_or_fail(&self) -> bool {
+    /// Whether there is something to do since the wake-up was asked for: what is wanted is
+    /// durable, or can no longer become so.
+    fn has_moved(&self) -> bool {
         let mut state = self.state.lock();
-        let before = state.held.len();
-        self.release(&mut state);
-        if state.log.partition().log().failure().is_some() && !state.held.is_empty() {
-            state.held.clear();
-            state.waiting.clear();
+        if state.log.log().failure().is_some() && !state.held.is_empty() {
+            self.reload(&mut state);
+            return true;
         }
-        state.held.len() < before && !state.held.is_empty()
+        let durable = state.durable();
+        state.wanted().is_some_and(|offset| offset <= durable)
     }
 
     fn compact(&self, state: &mut State<M>) {
-        let log = Arc::clone(state.log.partition().log());
-        if let Some((begin, end)) = state.snapshot {
-            if log.offsets().high_watermark >= end {
-                state.snapshot = None;
-                if let Err(error) = log.advance_log_start(begin) {
-                    tracing::warn!(%error, "cannot cut an internal log before its snapshot");
-                }
+        let durable = state.durable();
+        if let Some((begin, _)) = state.snapshot.take_if(|(_, end)| *end <= durable)
+            && let Err(error) = state.log.log().advance_log_start(begin)
+        {
+            tracing::warn!(%error, "cannot cut an internal log before its snapshot");
+        }
+        // What was decided before the snapshot must be done when it is all that is left of it.
+        let busy = state.held.iter().any(|held| !held.commands.is_empty());
+        if busy
+            || state.stale.is_some()
+            || state.snapshot.is_some()
+            || !state.log.wants_compaction()
+        {
+            return;
+        }
+        let State { machine, log, .. } = state;
+        match log.compact(machine, self.env.now().wall_ms) {
+            Ok(snapshot) => {
+                state.end = snapshot.1;
+                state.snapshot = Some(snapshot);
             }
-        } else if state.log.wants_compaction() {
-            let State { machine, log, .. } = state;
-            match log.compact(machine, self.env.now().wall_ms) {
-                Ok(snapshot) => {
-                    state.end = snapshot.1;
-                    state.snapshot = Some(snapshot);
-                }
-                Err(error) => reload(state, &error),
-            }
+            // What there is of it has no end mark, and says nothing.
+            Err(error) => tracing::warn!(%error, "an internal log could not be compacted"),
         }
     }
 }
 
-/// The machine is ahead of its log: forget it, and everyone who waits, and read the log again.
-fn reload<M: Machine>(state: &mut State<M>, error: &AppendError) {
-    tracing::error!(%error, "an internal log could not be written; its state is loaded again");
-    state.waiting.clear();
-    match state.log.load() {
-        Ok(machine) => {
-            state.machine = machine;
-            state.end = state.log.partition().log().offsets().log_end_offset;
-        }
-        Err(error) => tracing::error!(%error, "an internal log could not be read again"),
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -97,41 +97,56 @@ impl<M: Machine> MachineLog<M> {
         &self.partition
     }
 
-    fn log(&self) -> &Log {
+    pub(super) fn log(&self) -> &Arc<Log> {
         self.partition.log()
     }
 
-    /// Replays everything that was appended.
-    pub(super) fn load(&mut self) -> Result<M, LoadError> {
+    /// Replays everything that was appended, or, of a log that has failed, what is durable.
+    /// Returns the machine with the end of what it has seen.
+    pub(super) fn load(&mut self) -> Result<(M, i64), LoadError> {
         let mut replay = Replay {
             machine: (self.new)(),
             snapshot: None,
             new: &*self.new,
+            bytes: 0,
+            snapshot_begin: 0,
+            snapshot_end: 0,
+            snapshot_bytes: 0,
         };
         let offsets = self.log().offsets();
+        let (bound, end) = if self.log().failure().is_some() {
+            (Bound::HighWatermark, offsets.high_watermark)
+        } else {
+            (Bound::LogEnd, offsets.log_end_offset)
+        };
         let mut next = offsets.log_start_offset;
-        while next < offsets.log_end_offset {
-            let read = self.log().read(next, LOAD_BYTES, true, Bound::LogEnd)?;
+        while next < end {
+            let read = self.log().read(next, LOAD_BYTES, true, bound)?;
             if read.records.is_empty() {
-                break;
+                return Err(at(next, &"it is missing"));
             }
             replay.batches(read.records)?;
             next = read.next_offset;
         }
-        let machine = replay.machine;
-        self.since_snapshot = self.log().size();
-        Ok(machine)
+        self.since_snapshot = replay.bytes - replay.snapshot_end;
+        self.snapshot_bytes = replay.snapshot_bytes;
+        Ok((replay.machine, end))
     }
 
-    /// Appends the records of one effect as one batch and returns the log's end behind it.
-    pub(super) fn append(
-        &mut self,
-        records: &[M::Record],
-        now_ms: i64,
-    ) -> Result<i64, AppendError> {
+    /// The records of one effect as one batch, for [`MachineLog::appended`] to count.
+    pub(super) fn batch(&self, records: &[M::Record], now_ms: i64) -> Result<Append, AppendError> {
         let encode = |record| Ok((None, M::encode(record)?));
         let encoded: Result<Vec<Marked>, RecordError> = records.iter().map(encode).collect();
-        self.append_marked(&encoded.map_err(|_| TOO_LARGE)?, now_ms)
+        let batch = build(&encoded.map_err(|_| TOO_LARGE)?, now_ms)?;
+        Ok(Append {
+            header: *batch.header(),
+            body: batch.body(),
+        })
+    }
+
+    /// A batch of this many bytes is in the log.
+    pub(super) fn appended(&mut self, bytes: usize) {
+        self.since_snapshot += bytes as u64;
     }
 
     fn append_marked(&mut self, records: &[Marked], now_ms: i64) -> Result<i64, AppendError> {
@@ -198,6 +213,13 @@ struct Replay<'a, M> {
     machine: M,
     snapshot: Option<M>,
     new: &'a dyn Fn() -> M,
+    /// Bytes of the batches so far.
+    bytes: u64,
+    /// What that was where the newest snapshot began, and where the last whole one ended.
+    snapshot_begin: u64,
+    snapshot_end: u64,
+    /// Bytes of the last whole snapshot.
+    snapshot_bytes: u64,
 }
 
 impl<M: Machine> Replay<'_, M> {
@@ -205,6 +227,7 @@ impl<M: Machine> Replay<'_, M> {
         while !bytes.is_empty() {
             let (batch, rest) = RecordBatch::parse(bytes).map_err(|e| at(-1, &e))?;
             let base = batch.header().base_offset;
+            self.bytes += batch.bytes().len() as u64;
             for record in batch
                 .records(&Limits::default())
                 .map_err(|e| at(base, &e))?
@@ -234,7 +257,10 @@ impl<M: Machine> Replay<'_, M> {
                 self.snapshot = None;
                 self.machine.replay(decode()?);
             }
-            Some(Mark::Begin) => self.snapshot = Some((self.new)()),
+            Some(Mark::Begin) => {
+                self.snapshot = Some((self.new)());
+                self.snapshot_begin = self.bytes;
+            }
             Some(Mark::Record) => {
                 if let Some(snapshot) = &mut self.snapshot {
                     snapshot.replay(decode()?);
@@ -243,6 +269,8 @@ impl<M: Machine> Replay<'_, M> {
             Some(Mark::End) => {
                 if let Some(snapshot) = self.snapshot.take() {
                     self.machine = snapshot;
+                    self.snapshot_bytes = self.bytes - self.snapshot_begin;
+                    self.snapshot_end = self.bytes;
                 }
             }
         }

@@ -3,13 +3,20 @@
 //! Files keep what a sync made durable beside what was written; directories likewise. A power
 //! loss takes every file back to its durable bytes, or page by page to either, as a seed says.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{DirEntry, Disk, DiskFile, DiskLock, OpenMode};
 
@@ -18,7 +25,7 @@ const ROOT: usize = 0;
 
 /// What survives of the writes that no sync covered.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Unsynced {
+pub enum Unsynced {
     /// Nothing.
     Lost,
     /// Each page by itself, as the seed says.
@@ -47,13 +54,25 @@ enum Node {
     Dir(usize),
 }
 
+/// What goes wrong with files whose path contains the text.
+#[derive(Default)]
+struct Faults {
+    full: Option<String>,
+    failing_sync: Option<String>,
+    held_sync: Option<String>,
+    failing_read: Option<String>,
+}
+
+fn hits(fault: Option<&String>, path: &Path) -> bool {
+    fault.is_some_and(|pattern| path.to_string_lossy().contains(pattern.as_str()))
+}
+
 struct State {
     files: Vec<FileNode>,
     dirs: Vec<DirNode>,
     locks: BTreeSet<PathBuf>,
     generation: u64,
-    full: Option<String>,
-    failing_sync: Option<String>,
+    faults: Faults,
     operations: u64,
     dies_at: Option<u64>,
     syncs: u64,
@@ -61,30 +80,46 @@ struct State {
 
 /// See the module. Clones share the state.
 #[derive(Clone)]
-pub(crate) struct FaultyDisk {
+pub struct FaultyDisk {
     state: Arc<Mutex<State>>,
+    /// Syncs are no longer held.
+    let_go: Arc<Condvar>,
+}
+
+impl Default for FaultyDisk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for FaultyDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyDisk").finish_non_exhaustive()
+    }
 }
 
 impl FaultyDisk {
-    pub(crate) fn new() -> Self {
+    /// An empty disk without faults.
+    #[must_use]
+    pub fn new() -> Self {
         let state = State {
             files: Vec::new(),
             dirs: vec![DirNode::default()],
             locks: BTreeSet::new(),
             generation: 0,
-            full: None,
-            failing_sync: None,
+            faults: Faults::default(),
             operations: 0,
             dies_at: None,
             syncs: 0,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
+            let_go: Arc::default(),
         }
     }
 
     /// Takes the power away and gives it back: open files and locks are dead, faults are gone.
-    pub(crate) fn lose_power(&self, unsynced: Unsynced) {
+    pub fn lose_power(&self, unsynced: Unsynced) {
         let mut state = self.state.lock();
         let mut random = match unsynced {
             Unsynced::Lost => None,
@@ -97,43 +132,70 @@ impl FaultyDisk {
             file.lose_power(random.as_mut());
         }
         state.revive();
+        self.let_go.notify_all();
     }
 
     /// Ends the process: what was written stays, open files and locks are dead.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         self.state.lock().revive();
+        self.let_go.notify_all();
     }
 
     /// All operations from the `n`th modifying one on fail, until the power is lost or the
     /// process killed.
-    pub(crate) fn die_after(&self, n: u64) {
+    pub fn die_after(&self, n: u64) {
         let mut state = self.state.lock();
         let at = state.operations + n;
         state.dies_at = Some(state.dies_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Files whose path contains `pattern` cannot grow or be created.
-    pub(crate) fn fill(&self, pattern: &str) {
-        self.state.lock().full = Some(pattern.to_owned());
+    pub fn fill(&self, pattern: &str) {
+        self.state.lock().faults.full = Some(pattern.to_owned());
     }
 
     /// Undoes [`FaultyDisk::fill`].
-    pub(crate) fn make_room(&self) {
-        self.state.lock().full = None;
+    pub fn make_room(&self) {
+        self.state.lock().faults.full = None;
     }
 
     /// Syncs of files whose path contains `pattern` fail.
-    pub(crate) fn fail_syncs(&self, pattern: &str) {
-        self.state.lock().failing_sync = Some(pattern.to_owned());
+    pub fn fail_syncs(&self, pattern: &str) {
+        self.state.lock().faults.failing_sync = Some(pattern.to_owned());
+    }
+
+    /// Syncs of files whose path contains `pattern` wait until [`FaultyDisk::let_syncs_go`].
+    pub fn hold_syncs(&self, pattern: &str) {
+        self.state.lock().faults.held_sync = Some(pattern.to_owned());
+    }
+
+    /// Undoes [`FaultyDisk::hold_syncs`].
+    pub fn let_syncs_go(&self) {
+        self.state.lock().faults.held_sync = None;
+        self.let_go.notify_all();
+    }
+
+    /// Reads of files whose path contains `pattern` fail.
+    pub fn fail_reads(&self, pattern: &str) {
+        self.state.lock().faults.failing_read = Some(pattern.to_owned());
+    }
+
+    /// Undoes [`FaultyDisk::fail_reads`].
+    pub fn mend_reads(&self) {
+        self.state.lock().faults.failing_read = None;
     }
 
     /// File and directory syncs so far.
-    pub(crate) fn syncs(&self) -> u64 {
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
         self.state.lock().syncs
     }
 
     /// Changes the bytes of a file, durably and behind the back of all who have it open.
-    pub(crate) fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    ///
+    /// # Panics
+    /// When there is no such file.
+    pub fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state.lock();
         let Ok(Node::File(id)) = state.find(path) else {
             panic!("no file {}", path.display());
@@ -189,8 +251,7 @@ impl State {
     fn revive(&mut self) {
         self.generation += 1;
         self.locks.clear();
-        self.full = None;
-        self.failing_sync = None;
+        self.faults = Faults::default();
         self.dies_at = None;
     }
 
@@ -209,23 +270,19 @@ impl State {
     }
 
     fn room(&self, path: &Path) -> io::Result<()> {
-        match &self.full {
-            Some(pattern) if path.to_string_lossy().contains(pattern.as_str()) => {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            _ => Ok(()),
+        if hits(self.faults.full.as_ref(), path) {
+            return Err(io::ErrorKind::StorageFull.into());
         }
+        Ok(())
     }
 
     fn sync(&mut self, path: &Path) -> io::Result<()> {
         self.modify()?;
         self.syncs += 1;
-        match &self.failing_sync {
-            Some(pattern) if path.to_string_lossy().contains(pattern.as_str()) => {
-                Err(io::Error::other("sync failed"))
-            }
-            _ => Ok(()),
+        if hits(self.faults.failing_sync.as_ref(), path) {
+            return Err(io::Error::other("sync failed"));
         }
+        Ok(())
     }
 
     fn find(&self, path: &Path) -> io::Result<Node> {
@@ -394,7 +451,14 @@ struct FaultyFile {
 
 impl FaultyFile {
     fn with<T>(&self, act: impl FnOnce(&mut State, usize) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.disk.state.lock();
+        self.with_locked(self.disk.state.lock(), act)
+    }
+
+    fn with_locked<T>(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        act: impl FnOnce(&mut State, usize) -> io::Result<T>,
+    ) -> io::Result<T> {
         if state.generation != self.generation {
             return Err(dead());
         }
@@ -436,6 +500,9 @@ impl DiskFile for FaultyFile {
     fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         self.with(|state, id| {
             state.read()?;
+            if hits(state.faults.failing_read.as_ref(), &self.path) {
+                return Err(io::Error::other("read failed"));
+            }
             let start = usize::try_from(offset).map_err(io::Error::other)?;
             let range = start..start.saturating_add(len);
             let bytes = state.files[id].current.get(range);
@@ -472,7 +539,11 @@ impl DiskFile for FaultyFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.with(|state, id| {
+        let mut state = self.disk.state.lock();
+        while hits(state.faults.held_sync.as_ref(), &self.path) {
+            self.disk.let_go.wait(&mut state);
+        }
+        self.with_locked(state, |state, id| {
             state.sync(&self.path)?;
             let file = &mut state.files[id];
             file.durable = file.current.clone();

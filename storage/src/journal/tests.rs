@@ -254,8 +254,8 @@ fn appends_are_refused_while_no_checkpoint_can_be_stored() {
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     append(&journal, &log, 1..2, 3000);
-    journal.abort_checkpoint(journal.begin_checkpoint().unwrap());
-    assert_eq!(journal.admit(1, true), Err(Refused::Full));
+    journal.abort_checkpoint(journal.begin_checkpoint().unwrap(), Shortage::Space);
+    assert_eq!(journal.admit(1, true), Err(Refused::Short(Shortage::Space)));
     assert!(journal.take_chores().checkpoint);
     let dirty = journal.begin_checkpoint().unwrap();
     assert!(dirty.logs.contains_key(&log.key));

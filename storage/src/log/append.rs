@@ -3,21 +3,42 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use ottla_protocol::record::{AppendHead, BatchHeader, HEADER_LEN, TimestampType};
+use bytes::Bytes;
+use ottla_protocol::record::{
+    AppendHead, BatchHeader, EndTransactionMarker, HEADER_LEN, TimestampType,
+};
 
-use super::{Append, Appended, JournalEntry, Log, Writer};
+use super::transaction::{aborted, marker_batch};
+use super::{Append, Appended, Change, JournalEntry, Log, Writer};
 use crate::config::LogConfig;
-use crate::error::{AppendError, Failed};
+use crate::error::{AppendError, Failed, Shortage};
 use crate::offsets::LogPosition;
-use crate::producer_snapshot;
-use crate::producer_state::Sequence;
-use crate::segment::{Segment, as_u64};
+use crate::producer_snapshot::{self, Snapshot};
+use crate::producer_state::{Sequence, TransactionGuard};
+use crate::segment::{Segment, as_u64, write_aborted};
 
 /// The first and the largest step in which blocks are reserved.
 const SMALLEST_RESERVE: u64 = 64 << 10;
 const LARGEST_RESERVE: u64 = 16 << 20;
 /// Kafka's tools read positions as signed numbers.
 const LARGEST_SEGMENT: u32 = i32::MAX.unsigned_abs();
+
+/// A batch with everything decided, to be written at `position`.
+pub(super) struct Staged {
+    header: BatchHeader,
+    body: Bytes,
+    /// What a control batch says.
+    marker: Option<EndTransactionMarker>,
+    position: u64,
+}
+
+/// What becomes of a batch.
+pub(super) enum Decision {
+    /// It is in the log already.
+    Duplicate(Appended),
+    /// It goes to the end of the log.
+    Stage(Staged),
+}
 
 impl Log {
     /// Appends one batch of a client at time `now_ms`. It is visible, and may be acknowledged,
@@ -26,12 +47,29 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; nothing of the batch is in the log then, except after `Failed`.
     pub fn append(&self, batch: Append, now_ms: i64) -> Result<Appended, AppendError> {
+        self.append_one(Change::Batch(batch, None), now_ms)
+    }
+
+    /// As [`Log::append`], for a batch of a transaction that was looked at after `guard` was taken.
+    ///
+    /// # Errors
+    /// [`AppendError::TransactionEnded`] when it has ended meanwhile.
+    pub fn append_guarded(
+        &self,
+        batch: Append,
+        guard: TransactionGuard,
+        now_ms: i64,
+    ) -> Result<Appended, AppendError> {
+        self.append_one(Change::Batch(batch, Some(guard)), now_ms)
+    }
+
+    pub(super) fn append_one(&self, change: Change, now_ms: i64) -> Result<Appended, AppendError> {
         if let Some(sink) = &self.sink {
-            sink.admit(as_u64(batch.header.size()))?;
+            sink.admit(change.size())?;
         }
         let result = {
             let mut writer = self.writer.lock();
-            self.append_locked(&mut writer, batch, now_ms)
+            self.append_locked(&mut writer, change, now_ms)
         };
         let (appended, moved) = match result {
             Err(error @ AppendError::Failed(_)) => {
@@ -60,68 +98,73 @@ impl Log {
     fn append_locked(
         &self,
         writer: &mut Writer,
-        batch: Append,
+        change: Change,
         now_ms: i64,
     ) -> Result<(Appended, Option<i64>), AppendError> {
-        self.check_appendable()?;
-        let config = self.config();
-        validate(&batch, &config)?;
-        let offsets = self.offsets();
-        let log_append_time = |timestamp| match config.timestamp_type {
-            TimestampType::LogAppendTime => timestamp,
-            TimestampType::CreateTime => -1,
+        let mut staged = match self.decide(writer, change, now_ms)? {
+            Decision::Duplicate(appended) => return Ok((appended, None)),
+            Decision::Stage(staged) => staged,
         };
-        if let Sequence::Duplicate(original) = writer.producers.check(&batch.header)? {
-            let appended = Appended {
-                base_offset: original.base_offset,
-                last_offset: original.last_offset,
-                log_append_time: log_append_time(original.timestamp),
-                log_start_offset: offsets.log_start_offset,
-                duplicate: true,
-            };
-            return Ok((appended, None));
-        }
-        let header = self.assign(&batch, offsets.log_end_offset, &config, now_ms)?;
-        if should_roll(writer, &header, &config, now_ms) {
-            self.roll_locked(writer).map_err(refused)?;
-        }
-        let position = self.write(writer, &header, &batch)?;
-        let moved = self.publish(writer, &header, now_ms);
-        let appended = Appended {
-            base_offset: header.base_offset,
-            last_offset: header.last_offset(),
-            log_append_time: log_append_time(header.max_timestamp),
-            log_start_offset: offsets.log_start_offset,
-            duplicate: false,
-        };
-        if let Some(sink) = &self.sink {
-            let entry = JournalEntry {
-                log: self.me.upgrade().ok_or(AppendError::Closed)?,
-                segment_base: writer.active.base_offset(),
-                position,
-                head: header.encode(),
-                body: batch.body,
-                end_offset: header.next_offset(),
-            };
-            if let Err(failed) = sink.submit(vec![entry]) {
-                self.mark_failed(failed.clone());
-                return Err(AppendError::Failed(failed));
-            }
+        self.write(writer, &mut staged, now_ms)?;
+        let (appended, moved) = self.publish(writer, &staged, now_ms);
+        if let Some(sink) = &self.sink
+            && let Err(failed) = sink.submit(vec![self.journal_entry(writer, staged)?])
+        {
+            self.mark_failed(failed.clone());
+            return Err(AppendError::Failed(failed));
         }
         Ok((appended, moved))
+    }
+
+    /// Whether the batch may be appended, and with which head.
+    pub(super) fn decide(
+        &self,
+        writer: &Writer,
+        change: Change,
+        now_ms: i64,
+    ) -> Result<Decision, AppendError> {
+        self.check_appendable()?;
+        let config = self.config();
+        let (batch, marker) = match change {
+            Change::Batch(batch, guard) => {
+                validate(&batch, &config)?;
+                if let Sequence::Duplicate(original) =
+                    writer.producers.check(&batch.header, guard.as_ref())?
+                {
+                    return Ok(Decision::Duplicate(Appended {
+                        base_offset: original.base_offset,
+                        last_offset: original.last_offset,
+                        log_append_time: log_append_time(&config, original.timestamp),
+                        log_start_offset: self.offsets().log_start_offset,
+                        duplicate: true,
+                    }));
+                }
+                (batch, None)
+            }
+            Change::Marker(marker) => {
+                writer.producers.check_marker(&marker)?;
+                (marker_batch(&marker, now_ms)?, Some(marker.end))
+            }
+        };
+        let header = self.assign(&batch, &config, now_ms)?;
+        Ok(Decision::Stage(Staged {
+            header,
+            body: batch.body,
+            marker,
+            position: 0,
+        }))
     }
 
     /// The head as it is stored.
     fn assign(
         &self,
         batch: &Append,
-        base_offset: i64,
         config: &LogConfig,
         now_ms: i64,
     ) -> Result<BatchHeader, AppendError> {
         let timestamp_type = config.timestamp_type;
         let header = batch.header.for_append(&AppendHead {
-            base_offset,
+            base_offset: self.offsets().log_end_offset,
             partition_leader_epoch: self.leader_epoch,
             timestamp_type,
             max_timestamp: match timestamp_type {
@@ -135,37 +178,81 @@ impl Log {
         Ok(header)
     }
 
-    /// Writes the batch behind the last one; on an error the file is as before, or the log failed.
-    fn write(
+    /// Writes the batch behind the last one, in a new segment if it is time for one; on an error
+    /// the file is as before, or the log failed.
+    pub(super) fn write(
         &self,
         writer: &mut Writer,
-        header: &BatchHeader,
-        batch: &Append,
-    ) -> Result<u64, AppendError> {
-        let position = writer.active.size();
-        reserve(writer, position + as_u64(header.size())).map_err(refused)?;
-        let head = header.encode();
-        let parts = [IoSlice::new(&head), IoSlice::new(&batch.body)];
-        let Err(error) = writer.file.write_at(position, &parts) else {
-            return Ok(position);
-        };
+        staged: &mut Staged,
+        now_ms: i64,
+    ) -> Result<(), AppendError> {
+        if should_roll(writer, &staged.header, &self.config(), now_ms) {
+            self.roll_locked(writer).map_err(refused)?;
+        }
+        staged.position = writer.active.size();
+        let end = staged.position + as_u64(staged.header.size());
+        reserve(writer, end).map_err(refused)?;
+        let head = staged.header.encode();
+        let parts = [IoSlice::new(&head), IoSlice::new(&staged.body)];
+        match writer.file.write_at(staged.position, &parts) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.unwrite(writer, staged.position, error)),
+        }
+    }
+
+    /// Takes back what was written at `position` and not published. Answers the error to tell.
+    pub(super) fn unwrite(
+        &self,
+        writer: &mut Writer,
+        position: u64,
+        error: io::Error,
+    ) -> AppendError {
         writer.reserved = position;
         match writer.file.truncate(position) {
-            Ok(()) => Err(refused(error)),
+            Ok(()) => refused(error),
             Err(second) => {
                 let failed = Failed::new(format_args!(
                     "an append failed ({error}) and could not be undone ({second})"
                 ));
                 self.mark_failed(failed.clone());
-                Err(AppendError::Failed(failed))
+                AppendError::Failed(failed)
             }
         }
     }
 
-    /// Makes a written batch part of the log. Answers the high watermark if it moved.
-    fn publish(&self, writer: &mut Writer, header: &BatchHeader, now_ms: i64) -> Option<i64> {
+    /// What the journal gets of a batch that was written.
+    pub(super) fn journal_entry(
+        &self,
+        writer: &Writer,
+        staged: Staged,
+    ) -> Result<JournalEntry, AppendError> {
+        Ok(JournalEntry {
+            log: self.me.upgrade().ok_or(AppendError::Closed)?,
+            segment_base: writer.active.base_offset(),
+            position: staged.position,
+            head: staged.header.encode(),
+            end_offset: staged.header.next_offset(),
+            body: staged.body,
+        })
+    }
+
+    /// Makes a written batch part of the log. Answers where it is, and the high watermark if it
+    /// moved.
+    pub(super) fn publish(
+        &self,
+        writer: &mut Writer,
+        staged: &Staged,
+        now_ms: i64,
+    ) -> (Appended, Option<i64>) {
+        let header = &staged.header;
         writer.active.appended(header);
-        writer.producers.replay(header);
+        let completed = match staged.marker {
+            Some(marker) => writer.producers.replay_marker(header, marker),
+            None => {
+                writer.producers.replay(header);
+                None
+            }
+        };
         writer.producers_changed |= header.has_producer_id();
         writer.bytes_since_snapshot += as_u64(header.size());
         writer.first_timestamp.get_or_insert(header.max_timestamp);
@@ -180,8 +267,23 @@ impl Log {
         };
         let durable = self.sink.is_none();
         let first_unstable = writer.producers.first_unstable_offset();
-        self.offsets.lock().appended(end, first_unstable, durable);
-        durable.then_some(end.offset)
+        // Readers of committed records must find it before they can read past the marker.
+        if let Some(aborted) = completed.and_then(|ended| aborted(&ended, first_unstable)) {
+            writer.active.add_aborted(aborted);
+        }
+        let mut offsets = self.offsets.lock();
+        if let Some(completed) = completed {
+            offsets.transaction_ends(completed.first_offset, end.offset);
+        }
+        offsets.appended(end, first_unstable, durable);
+        let appended = Appended {
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            log_append_time: log_append_time(&self.config(), header.max_timestamp),
+            log_start_offset: offsets.offsets().log_start_offset,
+            duplicate: false,
+        };
+        (appended, durable.then_some(end.offset))
     }
 
     /// Seals the active segment and starts one at the log end.
@@ -240,8 +342,17 @@ impl Log {
             self.leader_epochs.read().store(disk, dir)?;
             writer.epochs_changed = false;
         }
-        let bytes = producer_snapshot::to_bytes(&writer.producers)?;
+        let segments = self.segments();
+        write_aborted(disk, dir, segments.iter())?;
+        let bytes = producer_snapshot::to_bytes(&Snapshot::new(&writer.producers, &segments))?;
         producer_snapshot::store_unsynced(disk, dir, log_end_offset, &bytes)
+    }
+}
+
+fn log_append_time(config: &LogConfig, timestamp: i64) -> i64 {
+    match config.timestamp_type {
+        TimestampType::LogAppendTime => timestamp,
+        TimestampType::CreateTime => -1,
     }
 }
 
@@ -306,8 +417,8 @@ fn reserve(writer: &mut Writer, end: u64) -> io::Result<()> {
 }
 
 fn refused(error: io::Error) -> AppendError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::Full,
-        _ => AppendError::Disk(error),
+    match Shortage::of(&error) {
+        Some(shortage) => AppendError::Short(shortage),
+        None => AppendError::Disk(error),
     }
 }

@@ -10,8 +10,8 @@ use crate::disk::{DiskFile, OpenMode};
 use crate::error::{ChangeError, Failed, ReadError};
 use crate::layout::{log_file, temporary_file};
 use crate::offsets::LogPosition;
-use crate::producer_snapshot;
-use crate::segment::{Check, Segment, SegmentIndex, as_u64};
+use crate::producer_snapshot::{self, Snapshot};
+use crate::segment::{Check, Segment, SegmentIndex, as_u64, write_aborted};
 
 /// Bytes copied at once when a segment is cut that readers may hold.
 const COPY_WINDOW: u64 = 1 << 20;
@@ -84,12 +84,14 @@ impl Log {
         }
         let (log_end_offset, bytes, epochs) = {
             let writer = self.writer.lock();
-            let bytes = producer_snapshot::to_bytes(&writer.producers)?;
+            let snapshot = Snapshot::new(&writer.producers, &self.segments());
+            let bytes = producer_snapshot::to_bytes(&snapshot)?;
             let epochs = Arc::clone(&self.leader_epochs.read());
             (self.offsets().log_end_offset, bytes, epochs)
         };
         // Epochs go first: recovery looks for newer ones only behind the newest snapshot.
         epochs.store(disk, dir)?;
+        write_aborted(disk, dir, self.segments().iter())?;
         producer_snapshot::store(disk, dir, log_end_offset, &bytes)
     }
 

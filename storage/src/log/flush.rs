@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::{FlushPoint, Log, Status, Writer};
 use crate::config::Durability;
-use crate::error::{ChangeError, Failed};
+use crate::error::{ChangeError, Failed, Shortage};
 use crate::leader_epochs::LeaderEpochs;
-use crate::producer_snapshot;
-use crate::segment::Segment;
+use crate::producer_snapshot::{self, Snapshot};
+use crate::segment::{Segment, write_aborted};
 
 /// Log bytes after which a snapshot is worth it although no producer changed: so much must be
 /// read at the next start without one.
@@ -21,6 +21,8 @@ struct FlushWork {
     snapshot: Option<Vec<u8>>,
     leader_epochs: Option<Arc<LeaderEpochs>>,
     directory: bool,
+    /// Records since the last flush, and when the first of them came, in milliseconds.
+    unflushed: (u64, Option<i64>),
 }
 
 impl Log {
@@ -91,6 +93,11 @@ impl Log {
             return Ok(work.point);
         }
         if let Err(error) = self.sync(&work, last) {
+            // A sync that was not begun has not failed.
+            if Shortage::of(&error) == Some(Shortage::Files) {
+                self.put_back(&work);
+                return Err(error.into());
+            }
             let failed = Failed::new(format_args!("the log could not be synced: {error}"));
             self.mark_failed(failed.clone());
             return Err(failed.into());
@@ -106,20 +113,23 @@ impl Log {
             writer.producers_changed || writer.bytes_since_snapshot >= SNAPSHOT_INTERVAL;
         let snapshot = if wants_snapshot {
             writer.bytes_since_snapshot = 0;
-            Some(producer_snapshot::to_bytes(&writer.producers)?)
+            let snapshot = Snapshot::new(&writer.producers, &self.segments());
+            Some(producer_snapshot::to_bytes(&snapshot)?)
         } else {
             None
         };
         let wants_epochs = std::mem::take(&mut writer.epochs_changed);
         writer.producers_changed = false;
-        writer.unflushed_records = 0;
-        writer.unflushed_since_ms = None;
         Ok(FlushWork {
             point,
             segments: self.segments(),
             snapshot,
             leader_epochs: wants_epochs.then(|| Arc::clone(&self.leader_epochs.read())),
             directory: std::mem::take(&mut writer.directory_changed),
+            unflushed: (
+                std::mem::take(&mut writer.unflushed_records),
+                writer.unflushed_since_ms.take(),
+            ),
         })
     }
 
@@ -144,6 +154,17 @@ impl Log {
         Ok(())
     }
 
+    /// Undoes `flush_work`: all of it is still to be written.
+    fn put_back(&self, work: &FlushWork) {
+        let mut writer = self.writer.lock();
+        writer.producers_changed |= work.snapshot.is_some();
+        writer.epochs_changed |= work.leader_epochs.is_some();
+        writer.directory_changed |= work.directory;
+        let (records, since) = work.unflushed;
+        writer.unflushed_records = writer.unflushed_records.saturating_add(records);
+        writer.unflushed_since_ms = since.or(writer.unflushed_since_ms);
+    }
+
     /// Stores producers and epochs. A full disk is no reason to fail: both are in the batches too.
     fn store_state(&self, work: &FlushWork) -> Result<(), ChangeError> {
         let (disk, dir) = (self.disk(), &self.home.dir);
@@ -152,13 +173,14 @@ impl Log {
             None => Ok(()),
         };
         let stored = epochs.and_then(|()| match &work.snapshot {
-            Some(bytes) => producer_snapshot::store(disk, dir, work.point.offset, bytes),
+            Some(bytes) => write_aborted(disk, dir, work.segments.iter())
+                .and_then(|()| producer_snapshot::store(disk, dir, work.point.offset, bytes)),
             None => Ok(()),
         });
         let Err(error) = stored else {
             return Ok(());
         };
-        if error.kind() == io::ErrorKind::StorageFull {
+        if Shortage::of(&error).is_some() {
             tracing::warn!(dir = %dir.display(), %error, "producer state not stored");
             let mut writer = self.writer.lock();
             writer.producers_changed |= work.snapshot.is_some();

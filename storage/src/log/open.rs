@@ -236,7 +236,9 @@ fn find_segments(home: &SegmentHome, stored_start: i64) -> io::Result<Vec<Arc<Se
         }
     }
     for entry in &entries {
-        if let LogFile::OffsetIndex(base) | LogFile::TimeIndex(base) = LogFile::parse(&entry.name)
+        if let LogFile::OffsetIndex(base)
+        | LogFile::TimeIndex(base)
+        | LogFile::TransactionIndex(base) = LogFile::parse(&entry.name)
             && bases.binary_search(&base).is_err()
         {
             home.disk.remove(&home.dir.join(&entry.name))?;

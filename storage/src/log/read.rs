@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ottla_protocol::record::BatchHeader;
 
 use super::{Bound, Log, LogRead, SegmentInfo};
 use crate::error::ReadError;
@@ -29,6 +30,9 @@ impl Log {
     ) -> Result<LogRead, ReadError> {
         let (offsets, end) = self.bound(bound);
         check_range(from, &offsets)?;
+        if bound == Bound::LastStable && offsets.last_stable_offset < offsets.high_watermark {
+            return self.read_stable(from, max_bytes, at_least_one_batch, offsets);
+        }
         let empty = LogRead {
             records: Bytes::new(),
             offsets,
@@ -61,15 +65,46 @@ impl Log {
         }
     }
 
-    /// Bytes that a read from `from` up to the high watermark could give, at most `max_bytes`,
-    /// without touching data. Up to `index.interval.bytes` too many away from the log end.
+    /// As [`Log::read`], where an open transaction is in front of the high watermark: what is read
+    /// is cut in front of it.
+    fn read_stable(
+        &self,
+        from: i64,
+        max_bytes: usize,
+        at_least_one_batch: bool,
+        offsets: Offsets,
+    ) -> Result<LogRead, ReadError> {
+        let stable = offsets.last_stable_offset;
+        let mut read = LogRead {
+            records: Bytes::new(),
+            offsets,
+            next_offset: from,
+        };
+        if from >= stable {
+            return Ok(read);
+        }
+        let found = self.read(from, max_bytes, at_least_one_batch, Bound::HighWatermark)?;
+        let mut end = 0;
+        while let Some(rest) = found.records.get(end..)
+            && let Ok(header) = BatchHeader::decode(rest)
+            && header.base_offset < stable
+        {
+            end += header.size();
+            read.next_offset = header.next_offset();
+        }
+        read.records = found.records.slice(..end.min(found.records.len()));
+        Ok(read)
+    }
+
+    /// Bytes that a read from `from` up to a bound could give, at most `max_bytes`, without
+    /// touching data. Up to `index.interval.bytes` too many away from the log end.
     ///
     /// # Errors
     /// [`ReadError::OffsetOutOfRange`].
-    pub fn available(&self, from: i64, max_bytes: usize) -> Result<usize, ReadError> {
-        let (offsets, end) = self.bound(Bound::HighWatermark);
+    pub fn available(&self, from: i64, max_bytes: usize, bound: Bound) -> Result<usize, ReadError> {
+        let (offsets, end) = self.bound(bound);
         check_range(from, &offsets)?;
-        if from >= end.offset {
+        if from >= end.offset || is_unstable(from, &offsets, bound) {
             return Ok(0);
         }
         let segments = self.segments();
@@ -137,7 +172,7 @@ impl Log {
     pub(super) fn bound(&self, bound: Bound) -> (Offsets, LogPosition) {
         let state = self.offsets.lock();
         let end = match bound {
-            Bound::HighWatermark => state.high_watermark(),
+            Bound::HighWatermark | Bound::LastStable => state.high_watermark(),
             Bound::LogEnd => state.log_end(),
         };
         (state.offsets(), end)
@@ -170,6 +205,11 @@ impl Log {
             segment.release();
         }
     }
+}
+
+/// Whether a reader with this bound must not see what is at `from` yet.
+fn is_unstable(from: i64, offsets: &Offsets, bound: Bound) -> bool {
+    bound == Bound::LastStable && from >= offsets.last_stable_offset
 }
 
 /// Fails unless `from` is in the log or at its end.

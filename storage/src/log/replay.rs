@@ -1,17 +1,22 @@
 //! What the batches of a log tell without their records: producers, epochs, intact or not.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ottla_protocol::record::{BatchHeader, HEADER_LEN};
+use ottla_protocol::record::{BatchHeader, EndTransactionMarker, HEADER_LEN, Limits, RecordBatch};
+
+use super::transaction;
 
 use crate::disk::DiskFile;
 use crate::error::ReadError;
 use crate::leader_epochs::LeaderEpochs;
-use crate::producer_snapshot;
-use crate::producer_state::ProducerState;
-use crate::segment::{Segment, SegmentHome, as_u64, check_header};
+use crate::producer_snapshot::{self, Snapshot};
+use crate::producer_state::{CompletedTransaction, ProducerState};
+use crate::segment::{
+    AbortedSummary, Batch, ScanError, Scanner, Segment, SegmentHome, as_u64, check_header,
+};
 
 /// Bytes searched at once for an intact batch.
 const SEARCH_WINDOW: usize = 1 << 20;
@@ -37,9 +42,11 @@ pub(super) fn rebuild(
     // Deleted records may still be in their segment, and tell of producers. What came between a
     // snapshot and the first segment is not known: such a snapshot would refuse what is next.
     let first_base = segments.first().map_or(0, |first| first.base_offset());
-    let (snapshot_offset, mut producers) = producer_snapshot::load(&*home.disk, &home.dir, end)?
+    let (snapshot_offset, snapshot) = producer_snapshot::load(&*home.disk, &home.dir, end)?
         .filter(|(offset, _)| *offset >= first_base)
-        .unwrap_or((first_base, ProducerState::default()));
+        .unwrap_or((first_base, Snapshot::default()));
+    let (mut producers, summaries) = snapshot.into_parts();
+    let indexed = reset_aborted(segments, &summaries)?;
     let stored_epochs = LeaderEpochs::load(&*home.disk, &home.dir)?;
     // Epochs are stored whenever a snapshot is, so what follows it has the newer ones.
     let epochs_from = stored_epochs.as_ref().map_or(0, |_| snapshot_offset);
@@ -47,13 +54,27 @@ pub(super) fn rebuild(
     leader_epochs.truncate_from_end(end);
     let leader_epoch = leader_epoch.max(leader_epochs.latest().unwrap_or(leader_epoch));
     let from = snapshot_offset.min(epochs_from).max(first_base);
-    for_each_header(segments, from, |header| {
+    // An index that is not there is made anew, for which all batches are gone through; the state
+    // of the snapshot knows more of producers than they do.
+    let mut from_start = (!indexed).then(ProducerState::default);
+    let start = if indexed { from } else { first_base };
+    for_each_batch(segments, start, |segment, header, marker| {
         // The CRC does not cover the epoch. One from the future is damaged; readers are told.
-        if header.partition_leader_epoch <= leader_epoch {
+        if header.partition_leader_epoch <= leader_epoch && header.last_offset() >= from {
             leader_epochs.assign(header.partition_leader_epoch, header.base_offset);
         }
-        if header.base_offset >= snapshot_offset {
-            producers.replay(header);
+        let is_new = header.base_offset >= snapshot_offset;
+        let ended = is_new
+            .then(|| take_in(&mut producers, header, marker))
+            .flatten();
+        let first_unstable = producers.first_unstable_offset();
+        let aborted = match &mut from_start {
+            Some(state) => take_in(state, header, marker)
+                .and_then(|ended| transaction::aborted(&ended, state.first_unstable_offset())),
+            None => ended.and_then(|ended| transaction::aborted(&ended, first_unstable)),
+        };
+        if let Some(aborted) = aborted {
+            segment.add_aborted(aborted);
         }
     })?;
     leader_epochs.truncate_from_start(records.start);
@@ -61,15 +82,48 @@ pub(super) fn rebuild(
         producers,
         leader_epochs,
         leader_epoch,
-        replayed: from < end,
+        replayed: from < end || !indexed,
     })
 }
 
-/// Calls `visit` with the head of each batch that ends at offset `from` or after.
-fn for_each_header(
+/// Goes back to the aborted transactions that a snapshot knows of. `false`, and none are known,
+/// when not all of them are in their files.
+fn reset_aborted(
+    segments: &[Arc<Segment>],
+    summaries: &BTreeMap<i64, AbortedSummary>,
+) -> io::Result<bool> {
+    for segment in segments {
+        let summary = summaries.get(&segment.base_offset()).copied();
+        if !segment.reset_aborted(summary)? {
+            for segment in segments {
+                segment.reset_aborted(None)?;
+            }
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn take_in(
+    producers: &mut ProducerState,
+    header: &BatchHeader,
+    marker: Option<EndTransactionMarker>,
+) -> Option<CompletedTransaction> {
+    match marker {
+        Some(marker) => producers.replay_marker(header, marker),
+        None => {
+            producers.replay(header);
+            None
+        }
+    }
+}
+
+/// Calls `visit` with the head of each batch that ends at offset `from` or after, and with the
+/// marker that it holds.
+fn for_each_batch(
     segments: &[Arc<Segment>],
     from: i64,
-    mut visit: impl FnMut(&BatchHeader),
+    mut visit: impl FnMut(&Segment, &BatchHeader, Option<EndTransactionMarker>),
 ) -> Result<(), ReadError> {
     let first = super::read::first_segment(segments, from);
     for segment in segments.iter().skip(first) {
@@ -87,10 +141,29 @@ fn for_each_header(
             .next_batch()
             .map_err(|error| segment.corrupt(error))?
         {
-            visit(&batch.header);
+            let marker = if batch.header.attributes.is_control() {
+                marker_of(&mut scanner, &batch).map_err(|error| segment.corrupt(error))?
+            } else {
+                None
+            };
+            visit(segment, &batch.header, marker);
         }
     }
     Ok(())
+}
+
+/// The marker in a control batch. Other control records tell nothing of producers.
+fn marker_of(
+    scanner: &mut Scanner,
+    batch: &Batch,
+) -> Result<Option<EndTransactionMarker>, ScanError> {
+    let invalid = |error| ScanError::invalid(batch.position, error);
+    let (records, _) = RecordBatch::parse(scanner.read(batch)?).map_err(invalid)?;
+    let mut records = records.records(&Limits::default()).map_err(invalid)?;
+    match records.next() {
+        Some(record) => EndTransactionMarker::parse(&record.map_err(invalid)?).map_err(invalid),
+        None => Ok(None),
+    }
 }
 
 /// Whether some batch of a log that goes on at `next_offset` lies intact in this range of a file,

@@ -20,6 +20,7 @@ mod commit;
 mod model;
 mod recover;
 mod timestamp;
+mod transaction;
 
 /// What a batch is made of.
 #[derive(Debug, Clone, Copy)]

@@ -131,6 +131,11 @@ impl Scanner {
             .map_err(|error| ScanError::invalid(batch.position, error))
     }
 
+    /// The bytes of a batch that this scanner has found.
+    pub(crate) fn read(&mut self, batch: &Batch) -> Result<Bytes, ScanError> {
+        self.bytes(batch.position, batch.header.size())
+    }
+
     /// `len` bytes at `at`, from the window if they are in it.
     fn bytes(&mut self, at: u64, len: usize) -> Result<Bytes, ScanError> {
         if let Some(bytes) = self.in_window(at, len) {

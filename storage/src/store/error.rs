@@ -44,6 +44,15 @@ pub enum OpenError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// There is a file where a directory should be.
+    #[error(
+        "{} is or lies below something that is not a directory: choose another directory",
+        dir.display()
+    )]
+    NotADirectory {
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// A file on which all logs depend is damaged.
     #[error(
         "{} is damaged ({reason}): restore it from a backup, or open with `repair` to go on with what the segments hold",

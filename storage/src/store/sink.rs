@@ -77,7 +77,7 @@ impl CommitSink for JournalSink {
                     size: bytes,
                     segment_bytes: limit,
                 },
-                Refused::Full => AppendError::Full,
+                Refused::Short(shortage) => AppendError::Short(shortage),
                 Refused::Failed(reason) => AppendError::Failed(Failed { reason }),
                 Refused::Closed => AppendError::Closed,
             })

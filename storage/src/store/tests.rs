@@ -1,5 +1,6 @@
 mod crash;
 mod faults;
+mod together;
 
 use bytes::Bytes;
 use ottla_protocol::record::{Attributes, BatchHeader};

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ func main() {
 		"group":        group,
 		"offsets":      offsets,
 		"groups":       groups,
+		"transact":     transact,
 	}[o.scenario](o)
 }
 
@@ -206,4 +208,47 @@ func groups(o options) {
 		"state":   described.State,
 		"members": members,
 	})
+}
+
+// transact copies a topic, record by record. Every second of six transactions is aborted, after which its record
+// comes again.
+func transact(o options) {
+	input := o.topic + "-input"
+	plain := client(o, kgo.DefaultProduceTopic(input), kgo.AllowAutoTopicCreation())
+	defer plain.Close()
+	for range 6 {
+		check(plain.ProduceSync(background, kgo.StringRecord("in")).FirstErr())
+	}
+	session, err := kgo.NewGroupTransactSession(
+		kgo.SeedBrokers(o.bootstrap),
+		kgo.TransactionalID(o.group),
+		kgo.DefaultProduceTopic(o.topic),
+		kgo.ConsumerGroup(o.group),
+		kgo.ConsumeTopics(input),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.RequireStableFetchOffsets(),
+	)
+	check(err)
+	defer session.Close()
+	for number := 0; number < 6; {
+		if session.PollRecords(background, 1).Empty() {
+			continue
+		}
+		check(session.Begin())
+		for half := range 2 {
+			value := kgo.StringRecord(fmt.Sprintf("%d-%d", number, half))
+			check(session.ProduceSync(background, value).FirstErr())
+		}
+		ended, err := session.End(background, kgo.TransactionEndTry(number%2 == 0))
+		check(err)
+		if ended != (number%2 == 0) {
+			panic("the transaction did not end as it was told to")
+		}
+		number++
+	}
+	offsets, err := kadm.NewClient(plain).FetchOffsets(background, o.group)
+	check(err)
+	committed, _ := offsets.Lookup(input, 0)
+	emit("checked", fmt.Sprint(committed.At))
 }

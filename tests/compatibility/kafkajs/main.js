@@ -141,6 +141,27 @@ async function groups() {
   await admin.disconnect()
 }
 
+/** Six transactions of two records and an offset each; every second one is aborted. */
+async function transact() {
+  const { topic, group: groupId } = options
+  const producer = kafka.producer({ transactionalId: groupId, idempotent: true, maxInFlightRequests: 1 })
+  await producer.connect()
+  for (let number = 0; number < 6; number++) {
+    const transaction = await producer.transaction()
+    const messages = [0, 1].map((half) => ({ partition: 0, value: `${number}-${half}` }))
+    await transaction.send({ topic, messages })
+    const partitions = [{ partition: 0, offset: String(number + 1) }]
+    await transaction.sendOffsets({ consumerGroupId: groupId, topics: [{ topic, partitions }] })
+    await (number % 2 === 0 ? transaction.commit() : transaction.abort())
+  }
+  await producer.disconnect()
+  const admin = kafka.admin()
+  await admin.connect()
+  const [{ partitions }] = await admin.fetchOffsets({ groupId, topics: [topic] })
+  lines.print('checked', partitions[0].offset)
+  await admin.disconnect()
+}
+
 const scenarios = {
   'create-topic': createTopic,
   produce,
@@ -148,6 +169,7 @@ const scenarios = {
   group,
   offsets,
   groups,
+  transact,
 }
 
 scenarios[options.scenario]().catch((error) => {

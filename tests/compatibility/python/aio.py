@@ -3,7 +3,12 @@
 import asyncio
 import sys
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka import (
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    ConsumerRebalanceListener,
+    TopicPartition,
+)
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError, for_code
@@ -178,5 +183,28 @@ def held(assignment):
     return sorted(number for _, numbers in decoded.assignment for number in numbers)
 
 
+async def transact(options):
+    """Six transactions of two records and an offset each; every second one is aborted."""
+    partition = TopicPartition(options.topic, 0)
+    producer = AIOKafkaProducer(**settings(options, transactional_id=options.group))
+    async with producer:
+        for number in range(6):
+            await producer.begin_transaction()
+            for half in range(2):
+                value = f"{number}-{half}".encode()
+                await producer.send_and_wait(options.topic, value=value, partition=0)
+            await producer.send_offsets_to_transaction({partition: number + 1}, options.group)
+            if number % 2 == 0:
+                await producer.commit_transaction()
+            else:
+                await producer.abort_transaction()
+    consumer = AIOKafkaConsumer(
+        **settings(options, group_id=options.group, enable_auto_commit=False)
+    )
+    async with consumer:
+        consumer.assign([partition])
+        lines.emit("checked", str(await consumer.committed(partition)))
+
+
 if __name__ == "__main__":
-    asyncio.run(lines.run(create_topic, produce, consume, group, offsets, groups))
+    asyncio.run(lines.run(create_topic, produce, consume, group, offsets, groups, transact))

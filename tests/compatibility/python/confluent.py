@@ -165,5 +165,28 @@ def groups(options):
     )
 
 
+def transact(options):
+    """Six transactions of two records and an offset each; every second one is aborted."""
+    consumer = Consumer(settings(options, {"group.id": options.group}))
+    producer = Producer(settings(options, {"transactional.id": options.group}))
+    producer.init_transactions(60)
+    for number in range(6):
+        producer.begin_transaction()
+        for half in range(2):
+            producer.produce(options.topic, value=f"{number}-{half}", partition=0)
+        producer.flush()
+        next_offset = TopicPartition(options.topic, 0, number + 1)
+        producer.send_offsets_to_transaction(
+            [next_offset], consumer.consumer_group_metadata(), 60
+        )
+        if number % 2 == 0:
+            producer.commit_transaction(60)
+        else:
+            producer.abort_transaction(60)
+    [committed] = consumer.committed([TopicPartition(options.topic, 0)], timeout=60)
+    lines.emit("checked", str(committed.offset))
+    consumer.close()
+
+
 if __name__ == "__main__":
-    lines.run(create_topic, produce, consume, group, offsets, groups)
+    lines.run(create_topic, produce, consume, group, offsets, groups, transact)

@@ -42,6 +42,15 @@ enum Act {
         group: usize,
         offset: i64,
     },
+    CommitInTransaction {
+        group: usize,
+        producer_id: i64,
+        offset: i64,
+    },
+    EndTransaction {
+        producer_id: i64,
+        committed: bool,
+    },
     Abandon {
         nth: usize,
     },
@@ -63,6 +72,7 @@ enum Act {
 }
 
 const CLIENTS: usize = 10;
+const PRODUCERS: i64 = 2;
 
 fn act() -> impl Strategy<Value = Act> {
     let client = || 0..CLIENTS;
@@ -87,6 +97,19 @@ fn act() -> impl Strategy<Value = Act> {
         });
     let commit_alone = (0..GROUPS.len(), 0..100_i64)
         .prop_map(|(group, offset)| Act::CommitAlone { group, offset });
+    let in_transaction =
+        (0..GROUPS.len(), 0..PRODUCERS, 0..100_i64).prop_map(|(group, producer_id, offset)| {
+            Act::CommitInTransaction {
+                group,
+                producer_id,
+                offset,
+            }
+        });
+    let end =
+        (0..PRODUCERS, any::<bool>()).prop_map(|(producer_id, committed)| Act::EndTransaction {
+            producer_id,
+            committed,
+        });
     let time = prop_oneof![4 => 0..5_000_u64, 2 => 5_000..70_000_u64, 1 => 0..700_000_000_u64];
     let delete_offsets = (0..GROUPS.len(), 0..TOPICS.len())
         .prop_map(|(group, topic)| Act::DeleteOffsets { group, topic });
@@ -97,6 +120,8 @@ fn act() -> impl Strategy<Value = Act> {
         4 => client().prop_map(|client| Act::Leave { client }),
         10 => commit,
         3 => commit_alone,
+        3 => in_transaction,
+        3 => end,
         4 => (0..8_usize).prop_map(|nth| Act::Abandon { nth }),
         12 => time.prop_map(|ms| Act::Pass { ms }),
         1 => (0..GROUPS.len()).prop_map(|group| Act::DeleteGroup { group }),
@@ -120,6 +145,9 @@ proptest! {
             world.act(act);
         }
         world.check_replay();
+        for producer_id in 0..PRODUCERS {
+            world.end_transaction(producer_id, false);
+        }
         world.pass(Duration::from_secs(3_600));
         prop_assert!(world.outstanding.is_empty(), "every request is answered in the end");
         world.pass(Duration::from_secs(8 * 24 * 3_600));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ottla_protocol::record::TimestampType;
 
 use super::*;
-use crate::error::{AppendError, ReadError};
+use crate::error::{AppendError, ReadError, Shortage};
 
 #[test]
 fn offsets_are_dense_and_batches_come_back_as_they_went_in() {
@@ -55,7 +55,7 @@ fn offsets_outside_the_log_are_out_of_range() {
     for from in [-1, 4, i64::MAX] {
         let refused = log.read(from, 100, true, Bound::HighWatermark);
         assert!(matches!(refused, Err(ReadError::OffsetOutOfRange { .. })));
-        assert!(log.available(from, 100).is_err());
+        assert!(log.available(from, 100, Bound::HighWatermark).is_err());
     }
 }
 
@@ -190,7 +190,7 @@ fn a_full_disk_fails_that_append_only() {
     let log = open(&disk, LogConfig::default(), Tail::Clean);
     log.append(Spec::plain(1, 100_000).batch(), 0).unwrap();
     let full = log.append(Spec::plain(1, 60_000).batch(), 0);
-    assert!(matches!(full, Err(AppendError::Full)));
+    assert!(matches!(full, Err(AppendError::Short(Shortage::Space))));
     // The reserve may be refused where the batch itself fits.
     log.append(Spec::plain(1, 40_000).batch(), 0).unwrap();
     assert_eq!(read_all(&log, 1), [(0, 0), (1, 1)]);

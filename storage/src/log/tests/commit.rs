@@ -50,15 +50,15 @@ fn a_journaled_batch_is_visible_after_its_commit() {
     let read = |bound| log.read(0, 1_000, true, bound).unwrap();
     assert!(read(Bound::HighWatermark).records.is_empty());
     assert_eq!(read(Bound::LogEnd).next_offset, 5);
-    assert_eq!(log.available(0, 1_000).unwrap(), 0);
+    assert_eq!(log.available(0, 1_000, Bound::HighWatermark).unwrap(), 0);
     // Past the high watermark, but in the log: nothing yet, and no error.
     assert!(log.read(4, 10, true, Bound::HighWatermark).is_ok());
     log.commit(3);
     assert_eq!(heard.high_watermark.load(Ordering::SeqCst), 3);
     assert_eq!(read(Bound::HighWatermark).next_offset, 3);
-    assert_eq!(log.available(0, 1_000).unwrap(), 71);
+    assert_eq!(log.available(0, 1_000, Bound::HighWatermark).unwrap(), 71);
     log.commit(5);
-    assert_eq!(log.available(3, 1_000).unwrap(), 71);
+    assert_eq!(log.available(3, 1_000, Bound::HighWatermark).unwrap(), 71);
     assert!(log.is_resident(0, 1_000));
     let entries = sink.entries.lock();
     let places: Vec<_> = entries.iter().map(|e| (e.position, e.end_offset)).collect();

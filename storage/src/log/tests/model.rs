@@ -277,7 +277,10 @@ impl Run {
         }
         assert!(rest.is_empty());
         assert_eq!(read.next_offset, next_offset);
-        let available = self.log().available(from, usize::MAX).unwrap();
+        let available = self
+            .log()
+            .available(from, usize::MAX, Bound::HighWatermark)
+            .unwrap();
         assert!(available >= read.records.len());
         assert_eq!(available == 0, from == self.end());
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::error::AppendError;
+use crate::error::{AppendError, Shortage};
 
 fn journal_file(slot: u32) -> PathBuf {
     Path::new(DIR)
@@ -63,7 +63,10 @@ fn a_full_disk_loses_nothing_and_passes() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(refused, AppendError::Full), "{refused}");
+    assert!(
+        matches!(refused, AppendError::Short(Shortage::Space)),
+        "{refused}"
+    );
     assert!(accepted > 5);
     disk.make_room();
     // The refused append has asked for another try.

@@ -18,6 +18,8 @@ pub(super) struct World {
     pub(super) outstanding: BTreeMap<Token, usize>,
     /// What the log says is committed.
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
+    /// What it says is committed once the transactions of these producers are.
+    pending: BTreeMap<i64, BTreeMap<OffsetKey, i64>>,
 }
 
 impl World {
@@ -34,6 +36,7 @@ impl World {
             clients: vec![Client::default(); CLIENTS],
             outstanding: BTreeMap::new(),
             offsets: BTreeMap::new(),
+            pending: BTreeMap::new(),
         }
     }
 
@@ -93,6 +96,15 @@ impl World {
                 };
                 self.send(0, |token| Event::CommitOffsets(token, request));
             }
+            Act::CommitInTransaction {
+                group,
+                producer_id,
+                offset,
+            } => self.commit_in_transaction(group, producer_id, offset),
+            Act::EndTransaction {
+                producer_id,
+                committed,
+            } => self.end_transaction(producer_id, committed),
             Act::Abandon { nth } => {
                 let Some(&token) = self.outstanding.keys().nth(nth) else {
                     return;
@@ -225,6 +237,24 @@ impl World {
         self.bench.set_clock(start, end);
     }
 
+    fn commit_in_transaction(&mut self, group: usize, producer_id: i64, offset: i64) {
+        let request = CommitOffsetsRequest {
+            group_id: GROUPS[group].into(),
+            ..committing("", -1, offset)
+        };
+        self.send(0, |token| {
+            Event::CommitInTransaction(token, producer_id, request)
+        });
+    }
+
+    pub(super) fn end_transaction(&mut self, producer_id: i64, committed: bool) {
+        self.event(Event::TransactionEnded {
+            producer_id,
+            committed,
+            group_ids: GROUPS.map(Arc::from).into(),
+        });
+    }
+
     /// One event, and everything that must hold across it.
     fn event(&mut self, event: Event) {
         let may_drop = matches!(
@@ -233,6 +263,10 @@ impl World {
                 | Event::DeleteGroups(..)
                 | Event::DeleteOffsets(..)
                 | Event::TopicsDeleted(_)
+                | Event::TransactionEnded {
+                    committed: true,
+                    ..
+                }
                 | Event::Tick
         );
         let generations: BTreeMap<Arc<str>, i32> = self
@@ -270,6 +304,9 @@ impl World {
     fn apply(&mut self, record: &GroupRecord) {
         match record {
             GroupRecord::OffsetCommitted(key, offset) => {
+                for pending in self.pending.values_mut() {
+                    pending.remove(key);
+                }
                 self.offsets.insert(key.clone(), offset.committed_offset);
             }
             GroupRecord::OffsetDeleted(key) => {
@@ -277,6 +314,19 @@ impl World {
                     self.offsets.remove(key).is_some(),
                     "a tombstone for nothing"
                 );
+            }
+            GroupRecord::OffsetPending(producer_id, key, offset) => {
+                let pending = self.pending.entry(*producer_id).or_default();
+                pending.insert(key.clone(), offset.committed_offset);
+            }
+            GroupRecord::TransactionEnded {
+                group_id,
+                producer_id,
+                committed,
+            } => {
+                let pending = self.pending.entry(*producer_id).or_default();
+                let ended = pending.extract_if(.., |key, _| key.group_id == *group_id);
+                self.offsets.extend(ended.filter(|_| *committed));
             }
             GroupRecord::GroupMetadata(_) | GroupRecord::GroupDeleted { .. } => {}
         }

@@ -33,6 +33,9 @@ public final class Client {
             case "offsets" -> Lookup.offsets(client);
             case "groups" -> Lookup.groups(client);
             case "admin" -> AdminTour.run(client);
+            case "transactions" -> TransactionTour.run(client);
+            case "hold-transaction" -> TransactionTour.hold(client);
+            case "pump" -> TransactionPump.run(client);
             default -> throw new IllegalArgumentException("no scenario " + arguments[0]);
         }
     }
