@@ -12,6 +12,7 @@ pub mod env;
 mod group;
 mod handler;
 mod housekeeping;
+mod in_process;
 mod machine;
 mod partition;
 mod record_codec;
@@ -22,3 +23,4 @@ mod topic_name;
 mod topics;
 
 pub use crate::broker::{Broker, BrokerBuilder, ShutdownError, StartError};
+pub use crate::in_process::InProcess;

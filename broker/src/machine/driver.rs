@@ -182,9 +182,10 @@ impl<M: Machine> Driver<M> {
                 }
             };
             tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
                 () = timer => {}
                 () = self.wake.notified() => {}
-                () = stop.cancelled() => return,
             }
         }
     }
@@ -238,6 +239,11 @@ impl<M: Machine> Driver<M> {
 
 /// The machine is ahead of its log: forget it, and everyone who waits, and read the log again.
 fn reload<M: Machine>(state: &mut State<M>, error: &AppendError) {
+    if matches!(error, AppendError::Closed) {
+        // The broker has stopped: there is nothing left to be right about.
+        state.waiting.clear();
+        return;
+    }
     tracing::error!(%error, "an internal log could not be written; its state is loaded again");
     state.waiting.clear();
     match state.log.load() {
