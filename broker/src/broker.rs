@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ottla_storage::config::{Durability, LogConfig};
 use ottla_storage::disk::{Disk, MemoryDisk, OsDisk};
@@ -13,16 +14,17 @@ use ottla_storage::log::{Append, Appended, Log, LogIdentity};
 use ottla_storage::store::{JournalOptions, OpenError, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, CatalogCommand, CatalogLimits};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
-use crate::env::Env;
+use crate::env::{Env, SEEDED_START_MS, millis};
 use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
 use crate::housekeeping;
+use crate::in_process::InProcess;
 use crate::machine::{Driver, LoadError, Machine, alone};
 use crate::memory_budget::{DECOMPRESSION_BYTES, MemoryBudget};
 use crate::partition::Partition;
@@ -43,6 +45,10 @@ const TRANSACTIONS_LOG: (&str, Uuid) = ("__ottla_transactions", Uuid::from_u128(
 
 /// An internal log is cut segment by segment, so they are small.
 const INTERNAL_SEGMENT_BYTES: u32 = 64 << 20;
+
+/// How long a stop in good order waits for what clients are owed. A connection waits a little
+/// less, so that it ends by itself.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Why a broker did not start. Displays as one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +87,7 @@ pub struct BrokerBuilder {
     listen: Option<String>,
     advertise: Option<Endpoint>,
     seed: Option<u64>,
+    start_time: Option<SystemTime>,
 }
 
 impl BrokerBuilder {
@@ -115,9 +122,21 @@ impl BrokerBuilder {
         self
     }
 
-    /// Takes ids and wall-clock time from a seed and tokio's clock: the same seed, the same run.
+    /// Takes ids from a seed and wall-clock time from tokio's clock: the same seed, the same run.
+    ///
+    /// The wall clock begins at 2024-01-01T00:00:00Z. A program with a real clock then produces
+    /// records of the future, which topics refuse beyond `message.timestamp.after.max.ms`; where
+    /// such a program takes part, say when it is with [`start_time`](Self::start_time).
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Where the wall clock of a seeded or ephemeral broker begins; it follows tokio's clock from
+    /// there. Without it an ephemeral broker begins at the present time. A broker that has neither
+    /// seed nor start time and keeps its log in a directory uses the system's clock throughout.
+    pub fn start_time(mut self, start_time: SystemTime) -> Self {
+        self.start_time = Some(start_time);
         self
     }
 
@@ -129,7 +148,7 @@ impl BrokerBuilder {
     /// # Cancel safety
     /// Dropping it leaves a data directory that the next start recovers.
     pub async fn start(self) -> Result<Broker, StartError> {
-        let env = self.seed.map_or_else(Env::system, Env::seeded);
+        let env = self.env();
         let config = Arc::new(self.config);
         let listener = match &self.listen {
             Some(address) => Some(bind(address).await?),
@@ -160,22 +179,37 @@ impl BrokerBuilder {
             // A fresh cell takes its first value.
             let _ = core.advertised.set(endpoint);
         }
-        if let Some(listener) = listener {
-            let server = Server {
-                core: Arc::clone(&core),
-                listener,
-                tasks: tasks.clone(),
-                stop: stop.clone(),
-            };
-            tasks.spawn(server.run());
-        }
-        Ok(Broker {
+        let broker = Broker {
             core,
             store,
             local_addr,
+            clients: TaskTracker::new(),
             tasks,
-            _stop: stop.drop_guard(),
-        })
+            stop,
+        };
+        if let Some(listener) = listener {
+            let server = Server {
+                core: Arc::clone(&broker.core),
+                listener,
+                tasks: broker.clients.clone(),
+                stop: broker.stop.clone(),
+            };
+            broker.clients.spawn(server.run());
+        }
+        Ok(broker)
+    }
+
+    fn env(&self) -> Env {
+        let start = self.start_time.map(|time| {
+            let after =
+                |earlier: SystemTime, later: SystemTime| later.duration_since(earlier).map(millis);
+            after(UNIX_EPOCH, time).unwrap_or_else(|_| -after(time, UNIX_EPOCH).unwrap_or(0))
+        });
+        match (self.seed, &self.data_dir) {
+            (Some(seed), _) => Env::seeded(seed, start.unwrap_or(SEEDED_START_MS)),
+            (None, Some(_)) if start.is_none() => Env::system(),
+            (None, _) => Env::following(start),
+        }
     }
 }
 
@@ -425,14 +459,27 @@ fn reconcile(store: &Store, topics: &Topics, catalog: &Driver<Catalog>) {
     }
 }
 
-/// A running broker. Dropping it stops everything at once, as a kill would: nothing acknowledged
-/// is lost. [`Broker::shutdown`] stops it in good order.
+/// A running broker. [`Broker::shutdown`] stops it in good order.
+///
+/// Dropping it stops everything at once, as a kill would: nothing acknowledged is lost, requests
+/// that wait for an answer fail, connections end. When the drop returns, the broker's threads have
+/// ended and its directory can be opened again; it waits for a write or sync that is under way.
 pub struct Broker {
     core: Arc<Core>,
     store: Arc<Store>,
     local_addr: Option<SocketAddr>,
+    /// The listener, its connections and the calls of this process.
+    clients: TaskTracker,
+    /// What the broker does by itself.
     tasks: TaskTracker,
-    _stop: DropGuard,
+    stop: CancellationToken,
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.store.abandon();
+    }
 }
 
 impl Broker {
@@ -444,7 +491,15 @@ impl Broker {
             listen: None,
             advertise: None,
             seed: None,
+            start_time: None,
         }
+    }
+
+    /// The broker for clients in this process: a client takes it in place of an address. Clients
+    /// elsewhere may use [`local_addr`](Self::local_addr) at the same time.
+    #[must_use]
+    pub fn in_process(&self) -> InProcess {
+        InProcess::new(&self.core, self.stop.clone(), self.clients.clone())
     }
 
     /// The address that is listened on, with the port that was picked.
@@ -469,10 +524,17 @@ impl Broker {
     /// Dropping it is the same as dropping the broker.
     pub async fn shutdown(self) -> Result<(), ShutdownError> {
         self.core.draining.cancel();
+        self.clients.close();
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.clients.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("stopping although not everyone took their answers");
+        }
+        self.stop.cancel();
         self.tasks.close();
-        drop(self._stop);
         self.tasks.wait().await;
-        let store = self.store;
+        let store = Arc::clone(&self.store);
         let close = move || {
             store
                 .close()

@@ -1,7 +1,8 @@
 //! The only source of time and randomness in the broker.
 //!
-//! Monotonic time is tokio's, so that a paused runtime moves it; wall-clock time is the system's
-//! for a server and follows the monotonic clock for a seeded broker. Same seed, same run.
+//! Monotonic time is tokio's, so that a paused runtime moves it. Wall-clock time is the system's
+//! for a broker with a data directory; for an ephemeral or seeded one it begins somewhere and
+//! follows the monotonic clock from there. Same seed, same run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,9 @@ enum Wall {
     Virtual(i64),
 }
 
-/// The first wall-clock moment of a seeded broker: 2024-01-01T00:00:00Z.
-const VIRTUAL_START_MS: i64 = 1_704_067_200_000;
+/// The first wall-clock moment of a seeded broker, unless it is given another:
+/// 2024-01-01T00:00:00Z.
+pub const SEEDED_START_MS: i64 = 1_704_067_200_000;
 
 /// Clock and randomness of one broker. Cheap to clone.
 #[derive(Clone)]
@@ -49,10 +51,19 @@ impl Env {
         Self::with(Wall::System, StdRng::from_os_rng())
     }
 
-    /// A clock that follows tokio's and randomness from `seed`: the same seed gives the same run.
+    /// A wall clock that is `start_ms` now, or else the system's time, and follows tokio's clock
+    /// from there; randomness from the system.
     #[must_use]
-    pub fn seeded(seed: u64) -> Self {
-        Self::with(Wall::Virtual(VIRTUAL_START_MS), StdRng::seed_from_u64(seed))
+    pub fn following(start_ms: Option<i64>) -> Self {
+        let start_ms = start_ms.unwrap_or_else(system_wall_ms);
+        Self::with(Wall::Virtual(start_ms), StdRng::from_os_rng())
+    }
+
+    /// A wall clock that is `start_ms` now and follows tokio's, and randomness from `seed`: the
+    /// same seed gives the same run.
+    #[must_use]
+    pub fn seeded(seed: u64, start_ms: i64) -> Self {
+        Self::with(Wall::Virtual(start_ms), StdRng::seed_from_u64(seed))
     }
 
     fn with(wall: Wall, rng: StdRng) -> Self {

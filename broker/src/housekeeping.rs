@@ -32,8 +32,9 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
     let mut next_partitions = PARTITION_RETRY;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(TICK) => {}
+            biased;
             () = stop.cancelled() => return,
+            () = tokio::time::sleep(TICK) => {}
         }
         let now = core.env.now();
         core.store.tick(now.wall_ms);

@@ -12,6 +12,7 @@ pub mod env;
 mod group;
 mod handler;
 mod housekeeping;
+mod in_process;
 mod machine;
 mod memory_budget;
 mod partition;
@@ -24,3 +25,4 @@ mod topics;
 mod transaction;
 
 pub use crate::broker::{Broker, BrokerBuilder, ShutdownError, StartError};
+pub use crate::in_process::InProcess;

@@ -2,7 +2,7 @@
 //!
 //! Shell. Waiting is by registration and wake-up, never by polling.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottla_storage::error::Failed;
@@ -48,7 +48,7 @@ struct Waiters(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     next: u64,
-    waiting: HashMap<u64, (i64, Arc<Notify>)>,
+    waiting: BTreeMap<u64, (i64, Arc<Notify>)>,
 }
 
 impl LogListener for Waiters {

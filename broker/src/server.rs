@@ -82,9 +82,10 @@ impl Server {
         let census = Arc::new(Census::default());
         loop {
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                () = self.core.draining.cancelled() => return,
+                biased;
                 () = self.stop.cancelled() => return,
+                () = self.core.draining.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer, &census, &input_bytes),
@@ -126,10 +127,11 @@ impl Server {
             // A fault of ours while serving one connection must not reach the others.
             let serve = std::panic::AssertUnwindSafe(serve).catch_unwind();
             tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
                 result = serve => if result.is_err() {
                     tracing::error!(%peer, "connection ended by an internal error");
                 },
-                () = stop.cancelled() => {}
             }
         });
     }

@@ -8,7 +8,10 @@ use crate::config::{ClientConfig, List, ProducerConfig, Settings};
 use crate::env::Env;
 use crate::error::Error;
 use crate::producer::ProducerBuilder;
-use crate::transport::{Tcp, Transport};
+use crate::transport::{InProcess, Service, Tcp, Transport};
+
+/// Stands for the address of a broker in this process.
+const IN_PROCESS: &str = "in-process:0";
 
 /// How a client is made. Made by [`Client::builder`].
 #[must_use]
@@ -56,6 +59,13 @@ impl ClientBuilder {
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.transport = Arc::new(transport);
         self
+    }
+
+    /// Reaches a broker in this process, without a socket: pass what the broker gives for it. The
+    /// bootstrap servers are not used then.
+    pub fn in_process(mut self, broker: impl Service + 'static) -> Self {
+        self.settings.client.bootstrap_servers = IN_PROCESS.into();
+        self.transport(InProcess::new(broker))
     }
 
     /// Takes randomness from a seed and wall-clock time from tokio's clock.

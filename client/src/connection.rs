@@ -4,6 +4,7 @@
 //! unread. A request that is not answered in time ends the connection, as no later answer could
 //! be told from it.
 
+mod direct;
 mod handshake;
 mod run;
 mod throttle;
@@ -42,8 +43,11 @@ struct Outgoing {
     timeout: Duration,
     /// Whether the broker answers at all.
     answered: bool,
-    reply: oneshot::Sender<Result<Option<Response>, CallError>>,
+    reply: Reply,
 }
+
+/// Where the outcome of a request goes.
+type Reply = oneshot::Sender<Result<Option<Response>, CallError>>;
 
 /// A handle on a connection. The task ends when the last handle is dropped.
 #[derive(Clone)]

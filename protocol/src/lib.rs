@@ -13,6 +13,7 @@ pub mod header;
 pub mod message;
 pub mod primitive;
 pub mod record;
+pub mod service;
 
 #[cfg(test)]
 mod arbitrary;

@@ -357,7 +357,9 @@ impl Log {
     }
 
     /// The log takes no appends any more and is left as it is: its process is gone, as it were.
+    /// Waits for a flush or a cut that is under way.
     pub(crate) fn abandon(&self) {
+        let _maintenance = self.maintenance.lock();
         let _writer = self.writer.lock();
         let mut status = self.status.write();
         if matches!(*status, Status::Open) {

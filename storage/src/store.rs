@@ -118,13 +118,15 @@ impl Store {
     /// Creates the log of a new partition.
     ///
     /// # Errors
-    /// [`LogError::Exists`] when there is one, quarantined ones included; as the disk otherwise.
+    /// [`LogError::Exists`] when there is one, quarantined ones included; [`LogError::Closed`]; as
+    /// the disk otherwise.
     pub fn create_log(
         &self,
         identity: LogIdentity,
         config: LogConfig,
     ) -> Result<Arc<Log>, LogError> {
         let _one = self.changes.lock();
+        self.check_open()?;
         let name = layout::partition_dir(&identity.topic, identity.partition);
         let quarantined = self
             .quarantined
@@ -166,7 +168,7 @@ impl Store {
         self.partitions.get(topic, partition)
     }
 
-    /// All logs, in no order.
+    /// All logs, in the order of their names.
     #[must_use]
     pub fn logs(&self) -> Vec<Arc<Log>> {
         self.partitions.all()
@@ -175,11 +177,12 @@ impl Store {
     /// Deletes a log. Those who read it at the moment may go on with what they have.
     ///
     /// # Errors
-    /// [`LogError::Unknown`] when there is none; as the disk otherwise. When [`Store::log`] does
-    /// not find it after that, it is deleted unless the machine fails now, and what is left of its
-    /// directory goes at the next start.
+    /// [`LogError::Unknown`] when there is none; [`LogError::Closed`]; as the disk otherwise. When
+    /// [`Store::log`] does not find it after that, it is deleted unless the machine fails now, and
+    /// what is left of its directory goes at the next start.
     pub fn delete_log(&self, topic: &str, partition: i32) -> Result<(), LogError> {
         let _one = self.changes.lock();
+        self.check_open()?;
         let Some(log) = self.partitions.get(topic, partition) else {
             return Err(LogError::Unknown {
                 topic: topic.to_owned(),
@@ -269,6 +272,7 @@ impl Store {
     /// # Errors
     /// [`CloseError`]: the store is closed, and the next start recovers as after a crash.
     pub fn close(&self) -> Result<(), CloseError> {
+        let _one = self.changes.lock();
         let Some(lock) = self.lock.lock().take() else {
             return Ok(());
         };
@@ -281,6 +285,24 @@ impl Store {
         }
         drop(lock);
         closed
+    }
+
+    /// Stops at once, as a kill would: what is queued is forgotten, nothing acknowledged is lost.
+    /// On return the threads have ended, whoever still has a log cannot change it, and the
+    /// directory may be opened again. Waits for the write or sync that is under way, and for a
+    /// [`Store::close`] in another thread.
+    pub fn abandon(&self) {
+        // Before the lock below, which a close holds while it waits for the queue.
+        self.end_journal();
+        let _one = self.changes.lock();
+        let lock = self.lock.lock().take();
+        self.stop();
+        drop(lock);
+    }
+
+    fn check_open(&self) -> Result<(), LogError> {
+        let open = self.lock.lock().is_some();
+        open.then_some(()).ok_or(LogError::Closed)
     }
 
     fn bring_to_disk(&self) -> Result<(), CloseError> {
@@ -299,9 +321,7 @@ impl Store {
 
     /// Ends the threads. What is not on disk stays as it is.
     fn stop(&self) {
-        if let Some(journal) = &self.journal {
-            journal.stop();
-        }
+        self.end_journal();
         for thread in mem::take(&mut *self.threads.lock()) {
             // The last owner may be a listener, called by the journal's own thread.
             if thread.thread().id() != thread::current().id() {
@@ -310,6 +330,12 @@ impl Store {
         }
         for log in self.partitions.clear() {
             log.abandon();
+        }
+    }
+
+    fn end_journal(&self) {
+        if let Some(journal) = &self.journal {
+            journal.stop();
         }
     }
 }
@@ -322,6 +348,6 @@ fn sink_for(sink: Option<&Arc<JournalSink>>, config: &LogConfig) -> Option<Arc<d
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.stop();
+        self.abandon();
     }
 }

@@ -1,6 +1,6 @@
 //! The Rust client against a broker: an ephemeral one in this process, or the one that
-//! `OTTLA_BOOTSTRAP` names.
+//! `OTTLA_BOOTSTRAP` names. `in_process.rs` runs the same tests without a socket.
 
 mod admin;
 mod producer;
-mod stage;
+pub mod stage;

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use ottla_broker::Broker;
 use ottla_client::admin::NewTopic;
-use ottla_client::{Client, Producer};
+use ottla_client::{Client, ClientBuilder, Producer};
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
+
+/// Whether this is the suite of `in_process.rs`.
+const IN_PROCESS: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"client_in_process");
 
 /// A broker of this test's own, unless a foreign one is named.
 pub struct Stage {
@@ -21,6 +24,11 @@ pub fn seconds(seconds: u64) -> Duration {
 
 impl Stage {
     pub async fn new() -> Self {
+        if IN_PROCESS {
+            let broker = Broker::builder().ephemeral().start().await.unwrap();
+            let client = Client::builder().in_process(broker.in_process());
+            return Self::with(Some(broker), client).await;
+        }
         let (broker, bootstrap) = match std::env::var("OTTLA_BOOTSTRAP") {
             Ok(bootstrap) => (None, bootstrap),
             Err(_) => {
@@ -31,10 +39,13 @@ impl Stage {
             }
         };
         let client = Client::builder().bootstrap_servers(bootstrap.as_str());
-        let client = client.connect().await.unwrap();
+        Self::with(broker, client).await
+    }
+
+    async fn with(broker: Option<Broker>, client: ClientBuilder) -> Self {
         Self {
             _broker: broker,
-            client,
+            client: client.connect().await.unwrap(),
         }
     }
 

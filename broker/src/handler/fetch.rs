@@ -117,6 +117,7 @@ impl Plan {
             }
         };
         tokio::select! {
+            biased;
             () = enough => {}
             () = tokio::time::sleep(Duration::from_millis(max_wait)) => {}
             () = self.core.draining.cancelled() => {}

@@ -347,12 +347,13 @@ impl<M: Machine> Driver<M> {
                 continue;
             }
             tokio::select! {
-                () = at(deadline) => {}
-                () = self.wake.notified() => {}
+                biased;
                 () = stop.cancelled(), if give_up.is_none() => {
                     give_up = Some(Instant::now() + DRAIN_TIMEOUT);
                 }
                 () = at(give_up), if give_up.is_some() => return,
+                () = at(deadline) => {}
+                () = self.wake.notified() => {}
             }
         }
     }

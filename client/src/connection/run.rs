@@ -5,25 +5,21 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use ottla_protocol::frame::FrameCodec;
-use ottla_protocol::message::Response;
 use ottla_protocol::{ApiKey, decode_response, encode_request};
 use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::FramedRead;
 
 use super::handshake::Ready;
 use super::throttle::throttle;
-use super::{ConnectionOptions, MAX_IN_FLIGHT, Outgoing};
+use super::{ConnectionOptions, MAX_IN_FLIGHT, Outgoing, Reply, direct};
 use crate::error::{CallError, Error};
-use crate::transport::{BoxFuture, ByteStream, Direct};
+use crate::transport::ByteStream;
 
 /// Bytes waiting to be written beyond which no further request is taken.
 const WRITE_AHEAD: usize = 4 << 20;
-
-type Reply = oneshot::Sender<Result<Option<Response>, CallError>>;
 
 pub(super) async fn run(
     link: Ready,
@@ -46,7 +42,7 @@ pub(super) async fn run(
             .run(requests, &options)
             .await;
         }
-        Ready::Direct(direct) => run_direct(direct, requests, &options).await,
+        Ready::Direct(broker) => direct::run(broker, requests, options).await,
     }
 }
 
@@ -96,6 +92,7 @@ impl Wire {
             let room = self.waiting.len() < MAX_IN_FLIGHT && self.out.len < WRITE_AHEAD;
             let timer = self.timer(options.max_idle);
             tokio::select! {
+                biased;
                 frame = self.reader.next() => match frame {
                     Some(Ok(frame)) => match self.answer(frame) {
                         Ok(pause) if pause.is_zero() => {}
@@ -246,33 +243,4 @@ impl Buf for Chunks {
             self.chunks.pop_front();
         }
     }
-}
-
-/// A connection without bytes: requests are applied in order, answers come in that order.
-async fn run_direct(
-    direct: Box<dyn Direct>,
-    mut requests: mpsc::Receiver<Outgoing>,
-    options: &ConnectionOptions,
-) {
-    let mut waiting: FuturesOrdered<BoxFuture<()>> = FuturesOrdered::new();
-    loop {
-        tokio::select! {
-            outgoing = requests.recv(), if waiting.len() < MAX_IN_FLIGHT => {
-                let Some(Outgoing { request, version, timeout, reply, .. }) = outgoing else {
-                    break;
-                };
-                let answer = direct.call(request, version, &options.client_id);
-                waiting.push_back(Box::pin(async move {
-                    let answer = match tokio::time::timeout(timeout, answer).await {
-                        Ok(answer) => answer.map_err(|error| error.to_string()),
-                        Err(_) => Err("no answer in time".to_owned()),
-                    };
-                    let lost = |text| CallError::lost(Error::Unavailable(text));
-                    let _ = reply.send(answer.map_err(lost));
-                }));
-            }
-            Some(()) = waiting.next() => {}
-        }
-    }
-    while waiting.next().await.is_some() {}
 }

@@ -60,6 +60,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         }
         let wake_at = drained.wake_at;
         tokio::select! {
+            biased;
             Some((node, returned)) = under_way.next() => {
                 if let Some(count) = busy.get_mut(&node) {
                     *count = count.saturating_sub(1);

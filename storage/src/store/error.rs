@@ -103,6 +103,9 @@ pub enum LogError {
         /// Partition index.
         partition: i32,
     },
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
     /// Opening the new log failed.
     #[error(transparent)]
     Open(#[from] error::OpenError),

@@ -1,6 +1,6 @@
 //! The open logs of a data directory, by name.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -10,7 +10,7 @@ use crate::log::Log;
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Partitions {
-    topics: RwLock<HashMap<String, HashMap<i32, Arc<Log>>>>,
+    topics: RwLock<BTreeMap<String, BTreeMap<i32, Arc<Log>>>>,
 }
 
 impl Partitions {
@@ -20,10 +20,10 @@ impl Partitions {
         topics.get(topic)?.get(&partition).map(Arc::clone)
     }
 
-    /// All logs, in no order.
+    /// All logs, in the order of their names.
     pub(crate) fn all(&self) -> Vec<Arc<Log>> {
         let topics = self.topics.read();
-        let logs = topics.values().flat_map(HashMap::values);
+        let logs = topics.values().flat_map(BTreeMap::values);
         logs.map(Arc::clone).collect()
     }
 
@@ -49,7 +49,7 @@ impl Partitions {
     /// Takes all logs out.
     pub(crate) fn clear(&self) -> Vec<Arc<Log>> {
         let topics = std::mem::take(&mut *self.topics.write());
-        let logs = topics.into_values().flat_map(HashMap::into_values);
+        let logs = topics.into_values().flat_map(BTreeMap::into_values);
         logs.collect()
     }
 }

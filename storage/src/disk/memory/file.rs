@@ -113,6 +113,7 @@ impl DiskFile for MemoryFile {
             content.extend_with_zeros(offset);
         }
         let behind = content.split_behind(offset, end.min(size));
+        content.make_room(len);
         for part in parts {
             content.push(part);
         }
@@ -171,16 +172,23 @@ impl Content {
     /// Appends a copy of `bytes`.
     fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let mut room = self.tail.capacity() - self.tail.len();
-            if room == 0 {
-                self.freeze_tail();
-                let block = self.tail_start.clamp(SMALLEST_BLOCK, LARGEST_BLOCK);
-                self.tail = BytesMut::with_capacity(usize::try_from(block).unwrap_or(usize::MAX));
-                room = self.tail.capacity();
-            }
+            self.make_room(1);
+            let room = self.tail.capacity() - self.tail.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.tail.extend_from_slice(now);
             bytes = later;
+        }
+    }
+
+    /// Gives the tail room for `len` bytes more, or for a whole block if that is less: what is
+    /// written at once lies in one piece then, and is read without copying it together.
+    fn make_room(&mut self, len: u64) {
+        let len = len.min(LARGEST_BLOCK);
+        if as_u64(self.tail.capacity() - self.tail.len()) < len {
+            self.freeze_tail();
+            let grown = self.tail_start.clamp(SMALLEST_BLOCK, LARGEST_BLOCK);
+            let block = usize::try_from(grown.max(len)).unwrap_or(usize::MAX);
+            self.tail = BytesMut::with_capacity(block);
         }
     }
 

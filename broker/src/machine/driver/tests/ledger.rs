@@ -146,7 +146,7 @@ impl World {
         let running = Arc::clone(&ran);
         let driver = Driver::load(
             Partition::new(log),
-            Env::seeded(1),
+            Env::seeded(1, SEEDED_START_MS),
             Ledger::default,
             move |name| running.lock().push(name),
             alone,

@@ -1,0 +1,6 @@
+//! The suite of `main.rs` once more, without a socket between the client and the broker.
+
+#[path = "main.rs"]
+mod suite;
+
+use suite::stage;

@@ -1,0 +1,54 @@
+//! Time is tokio's: a test moves it, and nothing waits.
+
+use std::time::Duration;
+
+use ottla_broker::Broker;
+use ottla_broker::config::BrokerConfig;
+use ottla_protocol::ErrorCode;
+use tokio::time::Instant;
+
+use crate::raw::{Raw, batch, batch_at, fetch, produce};
+
+async fn ephemeral() -> Broker {
+    Broker::builder().ephemeral().seed(1).start().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_went_silent_is_replaced_when_its_session_of_45_s_is_over() {
+    let broker = ephemeral().await;
+    let silent = Raw::to(&broker).become_member().await;
+    let start = Instant::now();
+    // The rebalance waits for the silent member as long as it may still be alive.
+    let next = Raw::to(&broker).become_member().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(45));
+    assert_eq!(next.leader, next.member_id);
+    let raw = Raw::to(&broker);
+    assert_eq!(raw.heartbeat(&silent).await, ErrorCode::UnknownMemberId);
+    assert_eq!(raw.heartbeat(&next).await, ErrorCode::None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_waits_in_the_time_of_the_test() {
+    let broker = ephemeral().await;
+    let raw = Raw::to(&broker);
+    let topic = raw.create_topic("orders").await;
+    let start = Instant::now();
+    raw.call(fetch(topic, 0, 3_600_000)).await;
+    assert_eq!(start.elapsed(), Duration::from_secs(3600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retention_follows_the_time_of_the_test() {
+    let settings = [("log.retention.ms", "3600000"), ("log.roll.ms", "1800000")];
+    let config = BrokerConfig::from_entries(settings).unwrap();
+    let broker = Broker::builder().config(config).seed(1);
+    let broker = broker.start().await.unwrap();
+    let raw = Raw::to(&broker);
+    let topic = raw.create_topic("orders").await;
+    raw.call(produce(topic, batch(b"old"))).await;
+    tokio::time::sleep(Duration::from_secs(4000)).await;
+    // The segment that is written to stays, so another has to begin.
+    raw.call(produce(topic, batch_at(4_000_000, b"new"))).await;
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    assert_eq!(raw.fetch(topic, 1).await.log_start_offset, 1);
+}
