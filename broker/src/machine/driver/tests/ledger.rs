@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::super::*;
-use crate::env::Now;
+use crate::env::{Now, SEEDED_START_MS};
 use crate::machine::{Effects, Never};
 use crate::record_codec::{EncodedRecord, RecordError};
 
