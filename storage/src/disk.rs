@@ -15,10 +15,12 @@ use bytes::Bytes;
 
 mod memory;
 mod os;
+#[cfg(any(test, feature = "testing"))]
+pub mod simulated;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub use faulty::{FaultyDisk, Unsynced};
 pub use memory::MemoryDisk;
 pub use os::{OsDisk, Reads};

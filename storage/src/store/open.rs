@@ -100,6 +100,9 @@ impl Opening {
             Err(error) => return Err(writing(dir, error)),
         };
         disk.sync_dir(dir).map_err(|error| writing(dir, error))?;
+        if !marked && !disk.is_volatile() {
+            sync_ancestors(&*disk, dir).map_err(|error| writing(dir, error))?;
+        }
         let mut last_stop = if marked || loaded.is_none() {
             LastStop::Clean
         } else {
@@ -480,14 +483,25 @@ fn create(disk: &dyn Disk, dir: &Path, options: &StoreOptions) -> io::Result<Met
         leader_epoch: 0,
     };
     meta.store(disk, dir)?;
-    if let Some(parent) = dir.parent() {
-        // Someone who may not read the parent has not created the directory in it just now.
-        match disk.sync_dir(parent) {
+    Ok(meta)
+}
+
+/// Makes the names durable that lead to `dir`: it and some above it may have been created just
+/// now, or by a start that was killed.
+fn sync_ancestors(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    for above in dir.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        // Someone who may not read a directory has not created anything in it.
+        match disk.sync_dir(above) {
             Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
             _ => {}
         }
     }
-    Ok(meta)
+    Ok(())
 }
 
 fn writing(dir: &Path, source: io::Error) -> OpenError {

@@ -254,3 +254,20 @@ fn a_half_prepared_journal_file_is_not_trusted() {
     }
     run.crash(false, Some(0));
 }
+
+/// Once, a start that was killed before it had synced the parent left a data directory whose name
+/// no later start made durable.
+#[test]
+fn a_data_directory_survives_although_its_first_start_was_killed() {
+    for died_after in 0..40 {
+        let disk = FaultyDisk::new();
+        disk.die_after(died_after);
+        drop(try_open(&disk, options(false)));
+        disk.kill();
+        let store = open(&disk);
+        append(&super::create(&store, "a", 1), "one");
+        disk.lose_power(Unsynced::Lost);
+        drop(store);
+        assert_eq!(bodies(&open(&disk).log("a", 0).unwrap()), ["one"]);
+    }
+}
