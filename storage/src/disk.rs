@@ -20,7 +20,7 @@ pub mod simulated;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub use faulty::{FaultyDisk, Unsynced};
 pub use memory::MemoryDisk;
 pub use os::{OsDisk, Reads};

@@ -15,11 +15,13 @@ use crate::layout::{LogFile, snapshot_file};
 use crate::producer_state::{ProducerEntry, ProducerState};
 use crate::segment::{AbortedSummary, Segment};
 use crate::state_codec::{Kind, decode, encode};
-use crate::text_checkpoint::{read_file, replace_file};
+use crate::text_checkpoint::{read_file_up_to, replace_file};
 
 const VERSION: u16 = 2;
 /// A snapshot of a million producers is smaller.
 const LARGEST_SNAPSHOT: usize = 256 << 20;
+/// The same with some room for the head.
+const LARGEST_FILE: u64 = (256 << 20) + 4096;
 /// Snapshots kept: the newest, and one in case that is damaged or past the recovered end.
 const SNAPSHOTS_KEPT: usize = 2;
 
@@ -109,7 +111,7 @@ pub(crate) fn load(
             remove(disk, dir, offset)?;
             continue;
         }
-        let Some(bytes) = read_file(disk, &snapshot_file(dir, offset))? else {
+        let Some(bytes) = read_file_up_to(LARGEST_FILE, disk, &snapshot_file(dir, offset))? else {
             continue;
         };
         match decode(Kind::PRODUCER_SNAPSHOT, VERSION, &bytes, LARGEST_SNAPSHOT) {
@@ -199,5 +201,16 @@ mod tests {
             .unwrap();
         newest.write_at(20, &[IoSlice::new(&[0xff])]).unwrap();
         assert_eq!(load(&disk, dir, 20).unwrap(), Some((10, state(10))));
+    }
+
+    #[test]
+    fn a_snapshot_may_be_larger_than_other_small_files() {
+        let disk = disk_with(&[1, 2]);
+        let file = disk
+            .open(&snapshot_file(Path::new("d"), 2), OpenMode::Existing)
+            .unwrap();
+        file.truncate((64 << 20) + 1).unwrap();
+        let (offset, found) = load(&disk, Path::new("d"), 9).unwrap().unwrap();
+        assert_eq!((offset, found), (2, state(2)));
     }
 }

@@ -34,13 +34,22 @@ pub(crate) fn parse(text: &str) -> Option<Vec<&str>> {
 
 /// The bytes of a small file, or `None` when it is not there.
 pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    read_file_up_to(LARGEST_FILE, disk, path)
+}
+
+/// The same of a file of at most `limit` bytes; `InvalidData` when it is larger.
+pub(crate) fn read_file_up_to(
+    limit: u64,
+    disk: &dyn Disk,
+    path: &Path,
+) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(path, OpenMode::Existing) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let size = file.size()?;
-    if size > LARGEST_FILE {
+    if size > limit {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let len = usize::try_from(size).map_err(|_| io::ErrorKind::InvalidData)?;
