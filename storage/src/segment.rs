@@ -78,12 +78,19 @@ impl Segment {
     /// # Errors
     /// `AlreadyExists` when there is a file with something in it.
     pub(crate) fn create(home: SegmentHome, base_offset: i64) -> io::Result<Self> {
-        let file = home
-            .disk
-            .open(&log_file(&home.dir, base_offset), OpenMode::Any)?;
-        if file.size()? > 0 {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
+        let path = log_file(&home.dir, base_offset);
+        // A file that is left behind by a failure would claim later offsets at the next start, so
+        // nothing may fail once it is there.
+        let file = match home.disk.open(&path, OpenMode::New) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = home.disk.open(&path, OpenMode::Existing)?;
+                if file.size()? > 0 {
+                    return Err(error);
+                }
+                file
+            }
+            file => file?,
+        };
         let segment = Self::new(
             home,
             base_offset,

@@ -67,10 +67,21 @@ fn committed(broker: &Broker, count: usize) -> Vec<usize> {
 
 #[test]
 fn kill_9_in_transactions_loses_and_repeats_nothing() {
-    if !JAVA.is_here() {
-        return;
+    if JAVA.is_here() {
+        pump_under_kills(&[]);
     }
-    let mut broker = Broker::start_own(&[]);
+}
+
+/// Where the markers of the partitions are written after the decision.
+#[test]
+fn kill_9_in_transactions_besides_the_journal_loses_and_repeats_nothing() {
+    if JAVA.is_here() {
+        pump_under_kills(&["log.flush.interval.messages=100000"]);
+    }
+}
+
+fn pump_under_kills(settings: &[&str]) {
+    let mut broker = Broker::start_own(settings);
     JAVA.create_topic(&broker, "input", PARTITIONS);
     JAVA.create_topic(&broker, "output", 1);
     let mut producer = JAVA.producer(&broker, "input", "none");

@@ -247,3 +247,32 @@ fn a_checkpoint_after_a_failed_one_does_not_give_up_the_journal() {
     drop(store);
     assert_eq!(bodies(&open(&disk).log("a", 0).unwrap()), ["one"]);
 }
+
+/// Once, the file of a segment that was not taken into use claimed the offsets of later appends.
+#[test]
+fn a_failed_roll_leaves_no_segment_behind() {
+    use crate::disk::simulated::{Fault, FaultKind, Operation, SimulatedDisk};
+
+    let disk = SimulatedDisk::new();
+    let reopen = || Store::open(Arc::new(disk.clone()), Path::new(DIR), options(false)).unwrap();
+    let store = reopen();
+    let log = create(&store, "a", 1);
+    append(&log, "one");
+    disk.inject(Fault {
+        operation: Some(Operation::Size),
+        path: "00000000000000000001.log".to_owned(),
+        after: 0,
+        kind: FaultKind::Io,
+        lasting: false,
+    });
+    let rolled = log.roll().is_ok();
+    append(&log, "two");
+    drop(store);
+    disk.kill();
+    let store = reopen();
+    assert_eq!(
+        bodies(&store.log("a", 0).unwrap()),
+        ["one", "two"],
+        "{rolled}"
+    );
+}
