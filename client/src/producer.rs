@@ -1,0 +1,380 @@
+//! Writing records: queues, batches, partitions and sequence numbers.
+//!
+//! Appending to the queues happens in the caller; one task sends and takes back.
+
+mod accumulator;
+mod batch;
+mod delivery;
+mod partitioner;
+mod record;
+mod sender;
+mod sequence;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::client::Client;
+use crate::cluster::{Cluster, Lane};
+use crate::config::{KeyHash, ProducerConfig};
+use crate::error::Error;
+use accumulator::Accumulator;
+pub use delivery::{Delivery, RecordMetadata};
+use ottla_protocol::record::Compression;
+pub use record::ProducerRecord;
+
+/// How a producer is made. Made by [`Client::producer`].
+#[must_use]
+pub struct ProducerBuilder {
+    client: Client,
+    config: ProducerConfig,
+}
+
+impl ProducerBuilder {
+    pub(crate) fn new(client: Client) -> Self {
+        let config = client.producer_config().clone();
+        Self { client, config }
+    }
+
+    /// All settings at once.
+    pub fn config(mut self, config: ProducerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// How long a batch waits for more records.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.config.linger = linger;
+        self
+    }
+
+    /// The codec of batches.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.config.compression = compression;
+        self
+    }
+
+    /// How keys become partitions.
+    pub fn key_hash(mut self, key_hash: KeyHash) -> Self {
+        self.config.key_hash = key_hash;
+        self
+    }
+
+    /// Starts the producer. Its id is asked for with the first record.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings that contradict each other, [`Error::Invalid`] when the
+    /// codec is not built in.
+    ///
+    /// # Cancel safety
+    /// Dropping it starts nothing.
+    #[expect(
+        clippy::unused_async,
+        reason = "transactional producers will ask the broker first"
+    )]
+    pub async fn build(self) -> Result<Producer, Error> {
+        self.config.validate()?;
+        let options = accumulator::batch_options(&self.config);
+        ottla_protocol::record::BatchBuilder::new(options)
+            .map_err(|error| Error::Invalid(error.to_string()))?;
+        let cluster = Arc::clone(self.client.cluster());
+        let shared = Arc::new(Shared {
+            accumulator: Mutex::new(Accumulator::new(self.config.clone(), cluster.backoff())),
+            lane: cluster.new_lane(),
+            memory: Semaphore::new(self.config.buffer_memory.min(Semaphore::MAX_PERMITS)),
+            waiters: AtomicUsize::new(0),
+            wake: Notify::new(),
+            settled: watch::Sender::new(0),
+            closing: AtomicBool::new(false),
+            stale: Mutex::default(),
+            config: self.config,
+            cluster,
+        });
+        tokio::spawn(sender::run(Arc::clone(&shared)));
+        Ok(Producer {
+            owner: Arc::new(Owner(shared)),
+        })
+    }
+}
+
+/// Writes records. Cheap to clone; clones share one buffer and one sequence.
+///
+/// When the last clone is dropped, what is queued is still sent; [`Producer::close`] waits for it.
+#[derive(Clone)]
+pub struct Producer {
+    owner: Arc<Owner>,
+}
+
+/// Tells the sender when nobody is left to queue anything.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.closing.store(true, Ordering::Release);
+        self.0.wake.notify_one();
+    }
+}
+
+/// What handles and sender share.
+struct Shared {
+    config: ProducerConfig,
+    cluster: Arc<Cluster>,
+    lane: Lane,
+    accumulator: Mutex<Accumulator>,
+    /// Bytes left of `buffer.memory`.
+    memory: Semaphore,
+    waiters: AtomicUsize,
+    wake: Notify,
+    /// The id below which all batches are settled.
+    settled: watch::Sender<u64>,
+    closing: AtomicBool,
+    /// Topics whose leaders have to be asked for.
+    stale: Mutex<BTreeSet<Arc<str>>>,
+}
+
+impl Shared {
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    fn has_waiters(&self) -> bool {
+        self.waiters.load(Ordering::Acquire) > 0
+    }
+
+    fn is_settled(&self) -> bool {
+        let mut accumulator = self.accumulator.lock();
+        let next = accumulator.flush();
+        accumulator.settled_below() == next
+    }
+
+    fn mark_stale(&self, topics: BTreeSet<Arc<str>>) {
+        if !topics.is_empty() {
+            self.stale.lock().extend(topics);
+            self.wake.notify_one();
+        }
+    }
+
+    fn take_stale(&self, more: BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
+        let mut stale = std::mem::take(&mut *self.stale.lock());
+        stale.extend(more);
+        stale
+    }
+
+    /// Gives back room in the buffer, and says what is settled.
+    fn release(&self, memory: usize) {
+        if memory > 0 {
+            self.memory.add_permits(memory);
+        }
+        let below = self.accumulator.lock().settled_below();
+        self.settled.send_if_modified(|settled| {
+            let changed = *settled != below;
+            *settled = below;
+            changed
+        });
+    }
+
+    fn fail_queued(&self, error: &Error) {
+        let memory = self.accumulator.lock().abort(error);
+        self.release(memory);
+    }
+}
+
+/// Counts a call that waits for room, while it waits.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.waiters.fetch_add(1, Ordering::AcqRel);
+        shared.wake.notify_one();
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Producer {
+    /// Queues a record, waiting for metadata and for room in the buffer, together at most
+    /// `max.block.ms`. The delivery tells what became of it.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when there was no room or no metadata in time; [`Error::Invalid`] for a
+    /// record that is too large or a partition that does not exist; [`Error::Refused`] for a topic
+    /// that may not be written; [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future queues the record fully or not at all: it is queued in the last step,
+    /// which does not wait.
+    pub async fn enqueue(&self, record: ProducerRecord) -> Result<Delivery, Error> {
+        let shared = &self.owner.0;
+        let deadline = shared.cluster.env.now() + shared.config.max_block;
+        let cost = self.check(&record)?;
+        shared
+            .cluster
+            .partition_count(&record.topic, true, deadline)
+            .await?;
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        let permit = match shared.memory.try_acquire_many(permits) {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _waiting = Waiting::new(shared);
+                match timeout_at(deadline, shared.memory.acquire_many(permits)).await {
+                    Ok(Ok(permit)) => permit,
+                    Ok(Err(_)) => return Err(Error::Closed),
+                    Err(_) => {
+                        let reason = "the buffer is full".to_owned();
+                        return Err(Error::Timeout {
+                            operation: "enqueue",
+                            reason,
+                        });
+                    }
+                }
+            }
+        };
+        let delivery = self.append(&record, cost)?;
+        permit.forget();
+        Ok(delivery)
+    }
+
+    /// Queues a record if that can be done at once.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`] when the buffer has no room; [`Error::Unavailable`] when the topic's
+    /// partitions are not known yet: [`enqueue`](Self::enqueue) asks for them; otherwise as
+    /// `enqueue`.
+    pub fn try_enqueue(&self, record: ProducerRecord) -> Result<Delivery, Error> {
+        let shared = &self.owner.0;
+        let cost = self.check(&record)?;
+        if !shared.cluster.metadata().topics.contains_key(&record.topic) {
+            shared.mark_stale([Arc::clone(&record.topic)].into());
+            return Err(Error::Unavailable(format!(
+                "{} is not known yet",
+                record.topic
+            )));
+        }
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        let permit = shared
+            .memory
+            .try_acquire_many(permits)
+            .map_err(|_| Error::QueueFull)?;
+        let delivery = self.append(&record, cost)?;
+        permit.forget();
+        Ok(delivery)
+    }
+
+    /// Writes a record and waits for its acknowledgement.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue), and the error of the delivery.
+    ///
+    /// # Cancel safety
+    /// Dropping it once the record is queued only stops waiting.
+    pub async fn send(&self, record: ProducerRecord) -> Result<RecordMetadata, Error> {
+        let delivery = self.enqueue(record).await?;
+        delivery.await.map_err(|error| error.error)
+    }
+
+    /// Waits until everything that was queued before this call is acknowledged or has failed.
+    /// Nothing lingers meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the runtime ends. Failures of records are told by their deliveries.
+    ///
+    /// # Cancel safety
+    /// Dropping it only stops waiting.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let shared = &self.owner.0;
+        let below = shared.accumulator.lock().flush();
+        shared.wake.notify_one();
+        shared.release(0);
+        let mut settled = shared.settled.subscribe();
+        let reached = settled.wait_for(|settled| *settled >= below).await;
+        reached.map(|_| ()).map_err(|_| Error::Closed)
+    }
+
+    /// Takes no more records and waits at most `limit` for those that are queued. What is not
+    /// acknowledged by then and not under way fails.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when something was left.
+    ///
+    /// # Cancel safety
+    /// The producer is closed from the first poll on; dropping the future only stops waiting, and
+    /// what is queued is still sent.
+    pub async fn close(self, limit: Duration) -> Result<(), Error> {
+        let shared = &self.owner.0;
+        let deadline = shared.cluster.env.now() + limit;
+        shared.closing.store(true, Ordering::Release);
+        match timeout_at(deadline, self.flush()).await {
+            Ok(flushed) => flushed,
+            Err(_) => {
+                shared.fail_queued(&Error::Closed);
+                shared.wake.notify_one();
+                let reason = "records were left".to_owned();
+                Err(Error::Timeout {
+                    operation: "close",
+                    reason,
+                })
+            }
+        }
+    }
+
+    /// Bytes of `buffer.memory` that are free.
+    #[must_use]
+    pub fn buffer_available(&self) -> usize {
+        self.owner.0.memory.available_permits()
+    }
+
+    /// The effective settings, as properties.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        self.owner.0.config.explain()
+    }
+
+    /// What a record costs, if it can be queued at all.
+    fn check(&self, record: &ProducerRecord) -> Result<usize, Error> {
+        let shared = &self.owner.0;
+        if shared.is_closing() {
+            return Err(Error::Closed);
+        }
+        let cost = record.cost();
+        let limit = shared
+            .config
+            .max_request_size
+            .min(shared.config.buffer_memory);
+        if cost > limit {
+            let text = format!("a record of {cost} bytes exceeds the limit of {limit}");
+            return Err(Error::Invalid(text));
+        }
+        Ok(cost)
+    }
+
+    fn append(&self, record: &ProducerRecord, cost: usize) -> Result<Delivery, Error> {
+        let shared = &self.owner.0;
+        let metadata = shared.cluster.metadata();
+        let unknown = || Error::Unavailable(format!("{} is not known", record.topic));
+        let topic = metadata.topics.get(&record.topic).ok_or_else(unknown)?;
+        let env = &shared.cluster.env;
+        let now: (Instant, i64) = (env.now(), env.wall_ms());
+        let random = || env.random();
+        let mut accumulator = shared.accumulator.lock();
+        // Under the lock, so that nothing is queued behind the sender's last look.
+        if shared.is_closing() {
+            return Err(Error::Closed);
+        }
+        let appended = accumulator.append(record, cost, &topic.leaders, now, random)?;
+        drop(accumulator);
+        if appended.wake {
+            shared.wake.notify_one();
+        }
+        Ok(appended.delivery)
+    }
+}

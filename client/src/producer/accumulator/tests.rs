@@ -1,0 +1,279 @@
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::record::{BatchHeader, RecordBatch};
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::CallError;
+
+const LEADERS: [Leader; 1] = [Leader {
+    node_id: 1,
+    epoch: 0,
+}];
+
+/// An accumulator with one partition, and a broker in memory that numbers as Kafka does.
+struct Bench {
+    accumulator: Accumulator,
+    now: Instant,
+    flying: Vec<Batch>,
+    /// Values in the order in which they were appended.
+    log: Vec<u32>,
+    epoch: i16,
+    next_sequence: i32,
+}
+
+impl Bench {
+    fn new(config: ProducerConfig) -> Self {
+        let ms = Duration::from_millis;
+        let mut accumulator = Accumulator::new(config, Backoff::new(ms(100), ms(1000)));
+        accumulator.set_identity(Identity {
+            producer_id: 7,
+            epoch: 0,
+        });
+        Self {
+            accumulator,
+            now: Instant::now(),
+            flying: Vec::new(),
+            log: Vec::new(),
+            epoch: 0,
+            next_sequence: 0,
+        }
+    }
+
+    fn append(&mut self, value: u32) -> Delivery {
+        let record = ProducerRecord::new("t").value(value.to_be_bytes().to_vec());
+        let at = (self.now, 0);
+        self.accumulator
+            .append(&record, 40, &LEADERS, at, || 0)
+            .unwrap()
+            .delivery
+    }
+
+    fn drain(&mut self) -> Drained {
+        let busy = [(1, self.flying.len())].into();
+        let mut drained = self
+            .accumulator
+            .drain(self.now, |_, _| Some(1), &busy, true);
+        for (_, batches) in std::mem::take(&mut drained.requests) {
+            self.flying.extend(batches);
+        }
+        drained
+    }
+
+    fn complete(&mut self, batch: Batch, verdict: Verdict) {
+        self.accumulator.complete(batch, verdict, self.now, 0.5);
+    }
+
+    /// What a broker does with a batch.
+    fn serve(&mut self, batch: &mut Batch) -> Verdict {
+        let (bytes, _) = batch.bytes().unwrap();
+        let (parsed, _) = RecordBatch::parse(bytes).unwrap();
+        parsed.verify_crc().unwrap();
+        let header: BatchHeader = *parsed.header();
+        assert!(
+            header.producer_id == 7 && header.base_sequence >= 0,
+            "idempotence is on"
+        );
+        let refuse = |code| Verdict::Refused {
+            code,
+            message: None,
+        };
+        if header.producer_epoch > self.epoch {
+            if header.base_sequence != 0 {
+                return refuse(ErrorCode::OutOfOrderSequenceNumber);
+            }
+            (self.epoch, self.next_sequence) = (header.producer_epoch, 0);
+        } else if header.producer_epoch < self.epoch {
+            return refuse(ErrorCode::InvalidProducerEpoch);
+        } else if header.base_sequence < self.next_sequence {
+            return refuse(ErrorCode::DuplicateSequenceNumber);
+        } else if header.base_sequence > self.next_sequence {
+            return refuse(ErrorCode::OutOfOrderSequenceNumber);
+        }
+        self.next_sequence += header.record_count;
+        let base_offset = i64::try_from(self.log.len()).unwrap();
+        for record in parsed.records(&Default::default()).unwrap() {
+            let value = record.unwrap().value.unwrap();
+            self.log
+                .push(u32::from_be_bytes(value[..].try_into().unwrap()));
+        }
+        Verdict::Written {
+            base_offset,
+            log_append_time: None,
+        }
+    }
+}
+
+fn poll(delivery: Delivery) -> Poll<Result<super::super::RecordMetadata, crate::DeliveryError>> {
+    pin!(delivery).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Batches of one record each.
+fn tiny() -> ProducerConfig {
+    ProducerConfig::default().batch_size(1_usize)
+}
+
+fn lost() -> Verdict {
+    Verdict::Unanswered(CallError::lost(Error::Unavailable("reset".to_owned())))
+}
+
+#[test]
+fn a_batch_lingers_until_it_is_full_flushed_or_its_time_has_come() {
+    let mut bench = Bench::new(ProducerConfig::default());
+    let _delivery = bench.append(1);
+    let look = |bench: &mut Bench| {
+        let drained = bench
+            .accumulator
+            .drain(bench.now, |_, _| Some(1), &BTreeMap::new(), false);
+        (drained.requests.len(), drained.wake_at)
+    };
+    let lingered = bench.now + Duration::from_millis(5);
+    assert_eq!(look(&mut bench), (0, Some(lingered)));
+    bench.now = lingered;
+    assert_eq!(look(&mut bench).0, 1);
+    let _delivery = bench.append(2);
+    assert_eq!(look(&mut bench).0, 0);
+    bench.accumulator.flush();
+    assert_eq!(look(&mut bench).0, 1);
+}
+
+#[test]
+fn no_more_than_five_batches_of_a_partition_are_in_flight() {
+    let mut bench = Bench::new(tiny());
+    let _all: Vec<_> = (0..9).map(|value| bench.append(value)).collect();
+    for _ in 0..9 {
+        bench.drain();
+    }
+    assert_eq!(bench.flying.len(), 5);
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_split_and_every_record_finds_its_offset() {
+    let mut bench = Bench::new(ProducerConfig::default());
+    let deliveries: Vec<_> = (0..5).map(|value| bench.append(value)).collect();
+    bench.drain();
+    let mut batch = bench.flying.pop().unwrap();
+    batch.bytes().unwrap();
+    let refusal = Verdict::Refused {
+        code: ErrorCode::MessageTooLarge,
+        message: None,
+    };
+    bench.complete(batch, refusal);
+    while bench.accumulator.settled_below() == 0 {
+        bench.now += Duration::from_secs(1);
+        bench.drain();
+        for mut batch in std::mem::take(&mut bench.flying) {
+            let verdict = bench.serve(&mut batch);
+            bench.complete(batch, verdict);
+        }
+    }
+    assert_eq!(bench.log, [0, 1, 2, 3, 4]);
+    for (offset, delivery) in deliveries.into_iter().enumerate() {
+        let Poll::Ready(Ok(metadata)) = poll(delivery) else {
+            panic!("not delivered")
+        };
+        assert_eq!(metadata.offset, i64::try_from(offset).ok());
+    }
+}
+
+#[test]
+fn a_record_that_is_too_large_alone_fails_and_was_not_written() {
+    let mut bench = Bench::new(tiny());
+    let delivery = bench.append(1);
+    bench.drain();
+    let batch = bench.flying.pop().unwrap();
+    let refusal = Verdict::Refused {
+        code: ErrorCode::MessageTooLarge,
+        message: None,
+    };
+    bench.complete(batch, refusal);
+    let Poll::Ready(Err(error)) = poll(delivery) else {
+        panic!("not failed")
+    };
+    assert!(!error.may_have_been_written);
+    assert_eq!(error.error.code(), Some(ErrorCode::MessageTooLarge));
+}
+
+#[test]
+fn a_record_whose_request_was_lost_may_have_been_written() {
+    let mut bench = Bench::new(tiny());
+    let (sent, unsent) = (bench.append(1), bench.append(2));
+    bench.drain();
+    let batch = bench.flying.pop().unwrap();
+    bench.complete(batch, lost());
+    bench.now += Duration::from_secs(121);
+    bench.drain();
+    let Poll::Ready(Err(error)) = poll(sent) else {
+        panic!("not failed")
+    };
+    assert!(error.may_have_been_written, "{error}");
+    let Poll::Ready(Err(error)) = poll(unsent) else {
+        panic!("not failed")
+    };
+    assert!(!error.may_have_been_written, "{error}");
+}
+
+proptest! {
+    /// Whatever is lost, refused, doubled or late: what is acknowledged is in the log once and in
+    /// order, and numbering never goes off.
+    #[test]
+    fn order_and_uniqueness_survive_any_failures(
+        fates in proptest::collection::vec((0_usize..5, 0_u8..6), 1..200),
+    ) {
+        let mut bench = Bench::new(tiny());
+        let mut deliveries = Vec::new();
+        let mut value = 0;
+        for (pick, fate) in fates {
+            if value < 60 {
+                deliveries.push((value, bench.append(value)));
+                value += 1;
+            }
+            bench.now += Duration::from_millis(700);
+            bench.drain();
+            if bench.flying.is_empty() {
+                continue;
+            }
+            // A connection answers in order; a broken one fails all that is in flight.
+            if fate == 0 {
+                for (at, mut batch) in std::mem::take(&mut bench.flying).into_iter().enumerate() {
+                    if at < pick {
+                        bench.serve(&mut batch);
+                    }
+                    bench.complete(batch, lost());
+                }
+                continue;
+            }
+            let mut batch = bench.flying.remove(0);
+            let verdict = match fate {
+                1 => Verdict::Refused { code: ErrorCode::NotLeaderOrFollower, message: None },
+                2 => Verdict::Refused { code: ErrorCode::InvalidRecord, message: None },
+                _ => bench.serve(&mut batch),
+            };
+            bench.complete(batch, verdict);
+        }
+        let mut rounds = 0;
+        while bench.accumulator.flush() != bench.accumulator.settled_below() {
+            rounds += 1;
+            prop_assert!(rounds < 500, "hung");
+            bench.now += Duration::from_millis(200);
+            bench.drain();
+            for mut batch in std::mem::take(&mut bench.flying) {
+                let verdict = bench.serve(&mut batch);
+                bench.complete(batch, verdict);
+            }
+        }
+        prop_assert!(bench.log.is_sorted_by(|a, b| a < b), "{:?}", bench.log);
+        for (value, delivery) in deliveries {
+            match poll(delivery) {
+                Poll::Ready(Ok(_)) => prop_assert!(bench.log.contains(&value)),
+                Poll::Ready(Err(error)) => prop_assert!(
+                    error.may_have_been_written || !bench.log.contains(&value)
+                ),
+                Poll::Pending => prop_assert!(false, "forgotten"),
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Shell. The task of a producer: sends what the accumulator gives, feeds back what returns.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::OptionFuture;
+use futures_util::stream::FuturesUnordered;
+use ottla_protocol::message::{
+    InitProducerIdRequest, PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
+};
+use ottla_protocol::{ErrorCode, StrBytes};
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::Shared;
+use super::accumulator::Verdict;
+use super::batch::Batch;
+use super::sequence::Identity;
+use crate::cluster::Topics;
+use crate::config::Acks;
+use crate::env::millis_i32;
+use crate::error::{CallError, Error, check};
+use crate::transport::BoxFuture;
+
+/// The last version of Produce that names topics by name.
+const BY_NAME: i16 = 12;
+
+/// A request came back: the broker, and what became of each batch.
+type Returned = (i32, Vec<(Batch, Verdict)>);
+
+/// Runs until the producer is closed and nothing is left to send.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut under_way: FuturesUnordered<BoxFuture<Returned>> = FuturesUnordered::new();
+    let mut busy: BTreeMap<i32, usize> = BTreeMap::new();
+    let mut identity: OptionFuture<BoxFuture<Result<Identity, Error>>> = None.into();
+    let mut asking = false;
+    let mut refresh: OptionFuture<BoxFuture<()>> = None.into();
+    let mut refreshing = false;
+    loop {
+        let drained = drain(&shared, &busy);
+        for (node, batches) in drained.requests {
+            *busy.entry(node).or_default() += 1;
+            under_way.push(Box::pin(send(Arc::clone(&shared), node, batches)));
+        }
+        if drained.needs_identity && !asking {
+            let ask: BoxFuture<_> = Box::pin(init_producer_id(Arc::clone(&shared)));
+            identity = Some(ask).into();
+            asking = true;
+        }
+        let stale = shared.take_stale(drained.leaderless);
+        if !stale.is_empty() && !refreshing {
+            let refreshed: BoxFuture<_> = Box::pin(refresh_metadata(Arc::clone(&shared), stale));
+            refresh = Some(refreshed).into();
+            refreshing = true;
+        }
+        if shared.is_closing() && under_way.is_empty() && shared.is_settled() {
+            break;
+        }
+        let wake_at = drained.wake_at;
+        tokio::select! {
+            Some((node, returned)) = under_way.next() => {
+                if let Some(count) = busy.get_mut(&node) {
+                    *count = count.saturating_sub(1);
+                }
+                take_back(&shared, returned);
+            }
+            Some(answer) = &mut identity, if asking => {
+                asking = false;
+                match answer {
+                    Ok(new) => shared.accumulator.lock().set_identity(new),
+                    Err(error) if error.is_retriable() => {}
+                    Err(error) => shared.fail_queued(&error),
+                }
+            }
+            Some(()) = &mut refresh, if refreshing => refreshing = false,
+            () = shared.wake.notified() => {}
+            () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
+        }
+    }
+    shared.cluster.close_lane(shared.lane);
+}
+
+fn drain(shared: &Shared, busy: &BTreeMap<i32, usize>) -> super::accumulator::Drained {
+    let metadata = shared.cluster.metadata();
+    let now = shared.cluster.env.now();
+    let leader = |topic: &Arc<str>, index: usize| {
+        let leader = metadata.topics.get(topic)?.leaders.get(index)?;
+        let known = metadata.brokers.contains_key(&leader.node_id);
+        known.then_some(leader.node_id)
+    };
+    let hurry = shared.is_closing() || shared.has_waiters();
+    let drained = shared.accumulator.lock().drain(now, leader, busy, hurry);
+    shared.release(drained.released);
+    drained
+}
+
+fn take_back(shared: &Shared, returned: Vec<(Batch, Verdict)>) {
+    let now = shared.cluster.env.now();
+    let mut released = 0;
+    let mut moved = BTreeSet::new();
+    {
+        let mut accumulator = shared.accumulator.lock();
+        for (batch, verdict) in returned {
+            if leads_elsewhere(&verdict) {
+                moved.insert(Arc::clone(&batch.topic));
+            }
+            let fraction = shared.cluster.env.fraction();
+            released += accumulator.complete(batch, verdict, now, fraction);
+        }
+    }
+    shared.mark_stale(moved);
+    shared.release(released);
+}
+
+/// Whether the failure may come from metadata that is out of date.
+fn leads_elsewhere(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Refused { code, .. } => matches!(
+            code,
+            ErrorCode::NotLeaderOrFollower
+                | ErrorCode::LeaderNotAvailable
+                | ErrorCode::UnknownTopicOrPartition
+                | ErrorCode::UnknownTopicId
+                | ErrorCode::FencedLeaderEpoch
+                | ErrorCode::UnknownLeaderEpoch
+                | ErrorCode::KafkaStorageError
+        ),
+        Verdict::Unanswered(_) => true,
+        Verdict::Written { .. } => false,
+    }
+}
+
+async fn refresh_metadata(shared: Arc<Shared>, topics: BTreeSet<Arc<str>>) {
+    let again = topics.clone();
+    if shared
+        .cluster
+        .refresh(&Topics::Named(topics), false)
+        .await
+        .is_err()
+    {
+        tokio::time::sleep(shared.cluster.config.retry_backoff).await;
+        shared.mark_stale(again);
+        return;
+    }
+    let metadata = shared.cluster.metadata();
+    let missing: BTreeSet<_> = again
+        .into_iter()
+        .filter(|topic| {
+            let known = metadata.topics.get(topic);
+            known.is_none_or(|topic| topic.leaders.iter().any(|leader| leader.node_id < 0))
+        })
+        .collect();
+    if !missing.is_empty() {
+        tokio::time::sleep(shared.cluster.config.retry_backoff).await;
+        shared.mark_stale(missing);
+    }
+}
+
+/// Asks until there is an answer.
+async fn init_producer_id(shared: Arc<Shared>) -> Result<Identity, Error> {
+    let cluster = &shared.cluster;
+    let request = || InitProducerIdRequest {
+        transaction_timeout_ms: i32::MAX,
+        ..InitProducerIdRequest::default()
+    };
+    cluster
+        .retry("InitProducerId", cluster.deadline(), || async {
+            let response = cluster.call_any(request(), i16::MAX).await?;
+            check("InitProducerId", response.error_code, None)?;
+            let (producer_id, epoch) = (response.producer_id, response.producer_epoch);
+            Ok(Identity { producer_id, epoch })
+        })
+        .await
+}
+
+/// Sends one request and gives every batch its verdict.
+async fn send(shared: Arc<Shared>, node: i32, mut batches: Vec<Batch>) -> Returned {
+    let (request, ids) = match build(&shared, &mut batches) {
+        Ok(request) => request,
+        Err(error) => return (node, unanswered(batches, &CallError::unsent(error))),
+    };
+    // A topic without id can only be named by name.
+    let cap = if ids { i16::MAX } else { BY_NAME };
+    let now = shared.cluster.env.now();
+    let deadline = batches
+        .iter()
+        .map(|batch| batch.deadline)
+        .min()
+        .unwrap_or(now);
+    let least = Duration::from_millis(1);
+    let left = deadline.saturating_duration_since(now).max(least);
+    let timeout = shared.config.request_timeout.min(left);
+    let connection = match tokio::time::timeout(left, shared.cluster.node(node, shared.lane)).await
+    {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return (node, unanswered(batches, &error)),
+        Err(_) => {
+            let error = Error::Unavailable("no connection in time".to_owned());
+            return (node, unanswered(batches, &CallError::unsent(error)));
+        }
+    };
+    if shared.config.acks == Acks::None {
+        let sent = connection.send_unanswered(request, cap, timeout).await;
+        let verdicts = match sent {
+            Ok(()) => batches
+                .into_iter()
+                .map(|batch| {
+                    (
+                        batch,
+                        Verdict::Written {
+                            base_offset: -1,
+                            log_append_time: None,
+                        },
+                    )
+                })
+                .collect(),
+            Err(error) => unanswered(batches, &error),
+        };
+        return (node, verdicts);
+    }
+    match connection.call(request, cap, timeout).await {
+        Ok(response) => (node, verdicts(&shared, batches, &response)),
+        Err(error) => (node, unanswered(batches, &error)),
+    }
+}
+
+fn unanswered(batches: Vec<Batch>, error: &CallError) -> Vec<(Batch, Verdict)> {
+    let verdict = |batch| (batch, Verdict::Unanswered(error.clone()));
+    batches.into_iter().map(verdict).collect()
+}
+
+/// The request with these batches, and whether all topics have ids.
+fn build(shared: &Shared, batches: &mut [Batch]) -> Result<(ProduceRequest, bool), Error> {
+    let metadata = shared.cluster.metadata();
+    let mut topics: BTreeMap<Arc<str>, TopicProduceData> = BTreeMap::new();
+    for batch in batches {
+        let (bytes, builder) = batch.bytes()?;
+        if let Some(builder) = builder {
+            shared.accumulator.lock().recycle(builder);
+        }
+        let id = metadata
+            .topics
+            .get(&batch.topic)
+            .map_or(Uuid::nil(), |topic| topic.id);
+        let topic = topics
+            .entry(Arc::clone(&batch.topic))
+            .or_insert_with(|| TopicProduceData {
+                name: StrBytes::from(&*batch.topic),
+                topic_id: id,
+                partition_data: Vec::new(),
+            });
+        let data = PartitionProduceData {
+            index: batch.partition,
+            records: Some(bytes),
+        };
+        topic.partition_data.push(data);
+    }
+    let ids = topics.values().all(|topic| !topic.topic_id.is_nil());
+    let request = ProduceRequest {
+        transactional_id: None,
+        acks: match shared.config.acks {
+            Acks::None => 0,
+            Acks::Leader => 1,
+            Acks::All => -1,
+        },
+        timeout_ms: millis_i32(shared.config.request_timeout),
+        topic_data: topics.into_values().collect(),
+    };
+    Ok((request, ids))
+}
+
+/// Finds the part of the response that is about each batch.
+fn verdicts(
+    shared: &Shared,
+    batches: Vec<Batch>,
+    response: &ProduceResponse,
+) -> Vec<(Batch, Verdict)> {
+    let metadata = shared.cluster.metadata();
+    let mut outcomes = BTreeMap::new();
+    for topic in &response.responses {
+        let name = if topic.name.is_empty() {
+            metadata.topic_name(topic.topic_id)
+        } else {
+            Some(Arc::from(&*topic.name))
+        };
+        let Some(name) = name else { continue };
+        for partition in &topic.partition_responses {
+            outcomes.insert((Arc::clone(&name), partition.index), partition);
+        }
+    }
+    let verdict = |batch: Batch| {
+        let verdict = match outcomes.get(&(Arc::clone(&batch.topic), batch.partition)) {
+            None => Verdict::Unanswered(CallError::lost(Error::Corrupt(
+                "the answer leaves out a partition".to_owned(),
+            ))),
+            Some(outcome) if outcome.error_code == ErrorCode::None => Verdict::Written {
+                base_offset: outcome.base_offset,
+                log_append_time: Some(outcome.log_append_time_ms).filter(|time| *time >= 0),
+            },
+            Some(outcome) => Verdict::Refused {
+                code: outcome.error_code,
+                message: outcome.error_message.as_ref().map(ToString::to_string),
+            },
+        };
+        (batch, verdict)
+    };
+    batches.into_iter().map(verdict).collect()
+}
