@@ -13,6 +13,7 @@ pub(crate) mod metadata;
 pub(crate) mod offsets;
 pub(crate) mod produce;
 pub(crate) mod producer_id;
+pub(crate) mod records;
 pub(crate) mod topics;
 pub(crate) mod transaction_admin;
 pub(crate) mod transaction_offsets;

@@ -12,7 +12,7 @@ use ottla_protocol::message::{Request, Response};
 use crate::core::Core;
 use crate::handler::{
     api_versions, cluster, configs, fetch, groups, list_offsets, metadata, offsets, produce,
-    producer_id, topics, transaction_admin, transaction_offsets, transactions,
+    producer_id, records, topics, transaction_admin, transaction_offsets, transactions,
 };
 
 /// Where a request comes from.
@@ -79,6 +79,8 @@ pub(crate) fn call(core: &Arc<Core>, context: &Context, request: Request) -> Pen
         Request::ApiVersions(request) => ready(api_versions::api_versions(context, &request)),
         Request::CreateTopics(request) => reply(topics::create(core, context, request)),
         Request::DeleteTopics(request) => reply(topics::delete(core, context, request)),
+        Request::DeleteRecords(request) => reply(records::delete(core, request)),
+        Request::DescribeLogDirs(request) => reply(records::describe_log_dirs(core, request)),
         Request::CreatePartitions(request) => reply(topics::create_partitions(core, request)),
         Request::InitProducerId(request) => {
             reply(producer_id::init_producer_id(core, context, request))

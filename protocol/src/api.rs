@@ -180,7 +180,7 @@ apis! {
     /// Deletes topics.
     DeleteTopics = 20, 1 to 6, flexible Some(4), served true;
     /// Moves the log start offset up.
-    DeleteRecords = 21, 0 to 2, flexible Some(2), served false;
+    DeleteRecords = 21, 0 to 2, flexible Some(2), served true;
     /// Gives a producer its id and epoch.
     InitProducerId = 22, 0 to 5, flexible Some(2), served true;
     /// Finds where a leader epoch ends.
@@ -200,7 +200,7 @@ apis! {
     /// Replaces configurations.
     AlterConfigs = 33, 0 to 2, flexible Some(2), served false;
     /// Shows log directories and the sizes of logs.
-    DescribeLogDirs = 35, 1 to 5, flexible Some(2), served false;
+    DescribeLogDirs = 35, 1 to 5, flexible Some(2), served true;
     /// Adds partitions to topics.
     CreatePartitions = 37, 0 to 3, flexible Some(2), served true;
     /// Deletes groups.

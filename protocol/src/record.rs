@@ -14,6 +14,7 @@ mod error;
     reason = "a record is the thing this room is about"
 )]
 mod record;
+mod retain;
 mod validate;
 mod varint;
 mod view;

@@ -45,6 +45,15 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+/// Room on the volume that holds a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes of the volume.
+    pub total: u64,
+    /// Bytes that we may still use.
+    pub usable: u64,
+}
+
 /// Exclusive ownership of a lock file until dropped.
 pub trait DiskLock: Send + Sync {}
 
@@ -91,6 +100,15 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// `WouldBlock` when another process, or another opener in this one, has it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
+
+    /// Room on the volume of `dir`; `None` where there is no volume.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn space(&self, dir: &Path) -> io::Result<Option<Space>> {
+        let _ = dir;
+        Ok(None)
+    }
 
     /// Whether what is written is lost when the process ends. Such a disk needs no journal.
     fn is_volatile(&self) -> bool {

@@ -26,7 +26,7 @@ use self::partitions::Partitions;
 use self::sink::JournalSink;
 use crate::checkpoint::Checkpointer;
 use crate::config::{Durability, LogConfig};
-use crate::disk::{Disk, DiskLock, OpenMode};
+use crate::disk::{Disk, DiskLock, OpenMode, Space};
 pub use crate::journal::JournalOptions;
 use crate::journal::{Journal, Journaled};
 use crate::layout;
@@ -230,6 +230,20 @@ impl Store {
     #[must_use]
     pub fn recovery_report(&self) -> &RecoveryReport {
         &self.report
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Room on the volume of the data directory; `None` for one in memory.
+    ///
+    /// # Errors
+    /// As the operating system.
+    pub fn space(&self) -> io::Result<Option<Space>> {
+        self.disk.space(&self.dir)
     }
 
     /// Bytes that wait for the journal.

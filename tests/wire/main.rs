@@ -28,6 +28,7 @@ mod offsets;
 mod pipelining;
 mod produce;
 mod produce_refused;
+mod records;
 mod samples;
 mod support;
 mod topic_pages;

@@ -6,9 +6,6 @@
 /// Bytes from the start of a batch to its first record.
 pub const HEADER_LEN: usize = 61;
 
-/// Bytes that `batch_length` does not count: the base offset and the length itself.
-const LENGTH_PREFIX: usize = 12;
-
 /// The only record batch format accepted and written.
 const MAGIC: i8 = 2;
 
@@ -183,6 +180,16 @@ impl Attributes {
         })
     }
 
+    /// These attributes with the delete horizon bit set or cleared.
+    #[must_use]
+    pub fn with_delete_horizon(self, on: bool) -> Self {
+        Self(if on {
+            self.0 | Self::DELETE_HORIZON
+        } else {
+            self.0 & !Self::DELETE_HORIZON
+        })
+    }
+
     /// These attributes with the control bit set or cleared.
     #[must_use]
     pub fn with_control(self, on: bool) -> Self {
@@ -233,6 +240,9 @@ fn field<const N: usize>(head: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
 }
 
 impl BatchHeader {
+    /// Bytes that `batch_length` does not count: the base offset and the length itself.
+    pub(super) const LENGTH_PREFIX: usize = 12;
+
     /// Reads the head at the start of `bytes`, which may end before the batch does.
     ///
     /// # Errors
@@ -262,7 +272,7 @@ impl BatchHeader {
             record_count: i32::from_be_bytes(field(head, 57)),
         };
         match usize::try_from(header.batch_length) {
-            Ok(length) if length >= HEADER_LEN - LENGTH_PREFIX => Ok(header),
+            Ok(length) if length >= HEADER_LEN - Self::LENGTH_PREFIX => Ok(header),
             _ => Err(HeaderError::Length(header.batch_length)),
         }
     }
@@ -297,7 +307,7 @@ impl BatchHeader {
     pub fn size(&self) -> usize {
         usize::try_from(self.batch_length)
             .unwrap_or(0)
-            .saturating_add(LENGTH_PREFIX)
+            .saturating_add(Self::LENGTH_PREFIX)
     }
 
     /// Offset of the last record. Saturates instead of wrapping on a forged head.
@@ -321,6 +331,14 @@ impl BatchHeader {
         }
         let sum = i64::from(self.base_sequence) + i64::from(self.last_offset_delta.max(0));
         i32::try_from(sum & i64::from(i32::MAX)).unwrap_or(0)
+    }
+
+    /// The time, in milliseconds, after which tombstones or a marker of the batch may go (KIP-534).
+    #[must_use]
+    pub fn delete_horizon(&self) -> Option<i64> {
+        self.attributes
+            .has_delete_horizon()
+            .then_some(self.base_timestamp)
     }
 
     /// Whether an idempotent producer wrote the batch.

@@ -146,6 +146,10 @@ pub(super) struct Layout {
     value: Option<Range<usize>>,
     headers: Range<usize>,
     header_count: usize,
+    /// Where the attributes are: behind the record's length.
+    pub(super) body: usize,
+    /// What follows the timestamp starts here.
+    pub(super) rest: usize,
     /// Where the next record starts.
     pub(super) end: usize,
 }
@@ -165,8 +169,10 @@ impl Layout {
         let body = records.get(..end).unwrap_or_default();
         let mut cursor = Cursor::new(body, cursor.at());
         // The record's attributes have no meaning yet; Kafka ignores them too.
+        let attributes = cursor.at();
         cursor.byte()?;
         let timestamp_delta = cursor.varlong()?;
+        let rest = cursor.at();
         let offset_delta = cursor.varint()?;
         let key = nullable(&mut cursor, "key")?;
         let value = nullable(&mut cursor, "value")?;
@@ -186,6 +192,8 @@ impl Layout {
             value,
             headers: start..end,
             header_count,
+            body: attributes,
+            rest,
             end,
         })
     }

@@ -101,6 +101,11 @@ impl Records {
         self.records.len()
     }
 
+    /// All records in clear, also those that were read.
+    pub(super) fn bytes(&self) -> &Bytes {
+        &self.records
+    }
+
     fn read(&mut self) -> Result<Record, RecordError> {
         let layout = Layout::parse(&self.records, self.at)?;
         if !(0..=self.header.last_offset_delta).contains(&layout.offset_delta) {

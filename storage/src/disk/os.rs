@@ -16,7 +16,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use self::map::FileMap;
-use super::{DirEntry, Disk, DiskFile, DiskLock, OpenMode};
+use super::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
 
 /// Parts written by one system call; the kernel takes no more (`IOV_MAX`).
 const PARTS_PER_CALL: usize = 1024;
@@ -98,6 +98,14 @@ impl Disk for OsDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Option<Space>> {
+        let volume = rustix::fs::statvfs(dir)?;
+        Ok(Some(Space {
+            total: volume.f_frsize.saturating_mul(volume.f_blocks),
+            usable: volume.f_frsize.saturating_mul(volume.f_bavail),
+        }))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {

@@ -37,6 +37,15 @@ fn kind<T>(result: io::Result<T>) -> io::ErrorKind {
 }
 
 #[test]
+fn a_volume_has_room_and_memory_is_none() {
+    on_every_disk(|disk, dir| {
+        let space = disk.space(dir).unwrap();
+        assert_eq!(space.is_none(), dir == Path::new("/data"));
+        assert!(space.is_none_or(|space| space.total >= space.usable && space.total > 0));
+    });
+}
+
+#[test]
 fn open_modes_say_what_must_be_there() {
     on_every_disk(|disk, dir| {
         let path = dir.join("file");
