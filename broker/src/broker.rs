@@ -15,12 +15,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, CatalogCommand, CatalogLimits};
+use crate::catalog::{Catalog, CatalogCommand, CatalogLimits, ConfigScope};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::Env;
 use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
 use crate::housekeeping;
+use crate::live_config::LiveConfig;
 use crate::machine::{Driver, LoadError, Machine};
 use crate::partition::Partition;
 use crate::server::Server;
@@ -212,9 +213,10 @@ fn assemble(
     env: &Env,
     ephemeral: bool,
 ) -> Result<Core, StartError> {
-    let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(config)));
+    let live_config = Arc::new(LiveConfig::new(Arc::clone(config)));
+    let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(&live_config)));
     let limits = CatalogLimits::default();
-    let commands = Arc::clone(&topics);
+    let (commands, live) = (Arc::clone(&topics), Arc::clone(&live_config));
     let catalog = load(
         store,
         env,
@@ -223,8 +225,15 @@ fn assemble(
         move |command| match command {
             CatalogCommand::Ensure(topic) => commands.ensure(&topic),
             CatalogCommand::Remove(topic) => commands.remove(&topic),
+            CatalogCommand::Configure(scope, entries) => {
+                live.set(scope, entries);
+                commands.reconfigure();
+            }
         },
     )?;
+    for scope in [ConfigScope::Cluster, ConfigScope::Broker(config.node_id)] {
+        live_config.set(scope, catalog.inspect(|catalog| catalog.configs(scope)));
+    }
     reconcile(store, &topics, &catalog);
     let group_config = group_config(config);
     let ids = env.clone();
@@ -235,6 +244,7 @@ fn assemble(
     let groups = load(store, env, GROUPS_LOG, new_groups, report)?;
     Ok(Core {
         config: Arc::clone(config),
+        live_config,
         env: env.clone(),
         store: Arc::clone(store),
         ephemeral,

@@ -12,6 +12,7 @@ pub mod env;
 mod group;
 mod handler;
 mod housekeeping;
+mod live_config;
 mod machine;
 mod partition;
 mod record_codec;

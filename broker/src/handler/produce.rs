@@ -9,12 +9,13 @@ use ottla_protocol::message::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, Response,
     TopicProduceResponse,
 };
-use ottla_protocol::record::{Rejection, validate};
+use ottla_protocol::record::{Compressor, RecordBatch, RecordError, Rejection, Rules, validate};
 use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_storage::error::AppendError;
 use ottla_storage::log::{Append, Appended};
 use tokio::sync::Notify;
 
+use crate::config::Recompression;
 use crate::core::Core;
 use crate::partition::{Partition, Registration};
 use crate::service::{Answer, Context};
@@ -104,7 +105,10 @@ fn append(
 ) -> Result<(Arc<Partition>, Appended), Refusal> {
     let partition = topic.partition(index)?;
     let rules = topic.config.rules(context.api_version);
-    let valid = validate(&records.unwrap_or_default(), &rules, now_ms).map_err(refused)?;
+    let mut valid = validate(&records.unwrap_or_default(), &rules, now_ms).map_err(refused)?;
+    if let Some(recompression) = topic.config.compression {
+        valid.batch = recompressed(valid.batch, recompression, &rules)?;
+    }
     let batch = Append {
         header: valid.head(0, 0),
         body: valid.batch.body(),
@@ -113,6 +117,34 @@ fn append(
         Ok(appended) => Ok((Arc::clone(partition), appended)),
         Err(error) => Err(append_refused(&topic.name, index, &error)),
     }
+}
+
+/// The batch under the codec that the topic asks for.
+fn recompressed(
+    batch: RecordBatch,
+    wanted: Recompression,
+    rules: &Rules,
+) -> Result<RecordBatch, Refusal> {
+    if batch.header().attributes.compression() == Ok(wanted.codec) {
+        return Ok(batch);
+    }
+    let failed = |error: RecordError| refused(error.into());
+    let mut compressor =
+        Compressor::new(wanted.codec, wanted.level).map_err(|error| failed(error.into()))?;
+    let batch = batch
+        .recompress(&mut compressor, &rules.limits)
+        .map_err(failed)?;
+    let size = batch.header().size();
+    if size > rules.max_batch_size {
+        return Err(Refusal {
+            message: Some(format!(
+                "record batch has {size} bytes under the topic's codec, more than the {} allowed",
+                rules.max_batch_size
+            )),
+            ..ErrorCode::MessageTooLarge.into()
+        });
+    }
+    Ok(batch)
 }
 
 fn refused(rejection: Rejection) -> Refusal {
