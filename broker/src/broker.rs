@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, CatalogCommand, CatalogLimits};
+use crate::catalog::{Catalog, CatalogCommand, CatalogLimits, ConfigScope};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::{Env, SEEDED_START_MS, millis};
 use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
 use crate::housekeeping;
 use crate::in_process::InProcess;
+use crate::live_config::LiveConfig;
 use crate::machine::{Driver, LoadError, Machine, alone};
 use crate::memory_budget::{DECOMPRESSION_BYTES, MemoryBudget};
 use crate::partition::Partition;
@@ -266,9 +267,10 @@ fn assemble(
     ephemeral: bool,
     commands: mpsc::UnboundedSender<TransactionCommand>,
 ) -> Result<Core, StartError> {
-    let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(config)));
+    let live_config = Arc::new(LiveConfig::new(Arc::clone(config)));
+    let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(&live_config)));
     let limits = CatalogLimits::default();
-    let files = Arc::clone(&topics);
+    let (files, live) = (Arc::clone(&topics), Arc::clone(&live_config));
     let catalog = load(
         store,
         env,
@@ -277,9 +279,16 @@ fn assemble(
         move |command| match command {
             CatalogCommand::Ensure(topic) => files.ensure(&topic),
             CatalogCommand::Remove(topic) => files.remove(&topic),
+            CatalogCommand::Configure(scope, entries) => {
+                live.set(scope, entries);
+                files.reconfigure();
+            }
         },
         alone,
     )?;
+    for scope in [ConfigScope::Cluster, ConfigScope::Broker(config.node_id)] {
+        live_config.set(scope, catalog.inspect(|catalog| catalog.configs(scope)));
+    }
     reconcile(store, &topics, &catalog);
     let group_config = group_config(config);
     let ids = env.clone();
@@ -291,6 +300,7 @@ fn assemble(
     let transactions = load_transactions(store, env, config, &topics, &groups, commands)?;
     Ok(Core {
         config: Arc::clone(config),
+        live_config,
         env: env.clone(),
         store: Arc::clone(store),
         ephemeral,

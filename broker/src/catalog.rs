@@ -1,19 +1,23 @@
-//! The topic catalog as a logged machine: names, ids, partition counts, settings, producer ids.
+//! The catalog as a logged machine: topics with their settings, settings of brokers, producer ids.
 //!
 //! Pure. Whether a request is well formed is checked before it comes here; what depends on the
 //! present catalog is decided here.
 
+mod configs;
 mod record;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use ottla_protocol::ErrorCode;
 use uuid::Uuid;
 
+pub(crate) use configs::{ConfigScope, ConfigTarget};
 pub(crate) use record::CatalogRecord;
 
+use crate::config::{BrokerConfig, ConfigChange};
 use crate::env::Now;
 use crate::machine::{Effects, Machine, Never, Token};
 use crate::record_codec::{EncodedRecord, RecordError};
@@ -37,6 +41,8 @@ pub(crate) struct Catalog {
     topics: BTreeMap<String, TopicEntry>,
     /// Names with `.` and `_` taken as the same, as they are in metric names.
     collisions: HashMap<String, String>,
+    /// What clients have set for brokers, without scopes for which nothing is set.
+    configs: BTreeMap<ConfigScope, BTreeMap<String, String>>,
     next_producer_id: i64,
     /// Topics deleted by a record that was replayed: their files may still be there.
     deleted: HashSet<Uuid>,
@@ -71,6 +77,15 @@ pub(crate) enum CatalogEvent {
         topic: String,
         count: i32,
     },
+    /// Change settings, or only check the change.
+    AlterConfigs {
+        token: Token,
+        target: ConfigTarget,
+        change: ConfigChange,
+        validate_only: bool,
+        /// What the broker was started with.
+        started: Arc<BrokerConfig>,
+    },
     /// Reserve a block of producer ids.
     ReserveProducerIds(Token),
 }
@@ -93,6 +108,8 @@ pub(crate) enum CatalogCommand {
     Ensure(TopicEntry),
     /// Delete the topic's partitions.
     Remove(TopicEntry),
+    /// From now on this is set, and nothing else.
+    Configure(ConfigScope, BTreeMap<String, String>),
 }
 
 type CatalogEffects = Effects<CatalogRecord, CatalogReply, CatalogCommand>;
@@ -255,6 +272,13 @@ impl Machine for Catalog {
                 topic,
                 count,
             } => self.add_partitions(token, &topic, count),
+            CatalogEvent::AlterConfigs {
+                token,
+                target,
+                change,
+                validate_only,
+                started,
+            } => self.alter_configs(token, &target, &change, validate_only, &started),
             CatalogEvent::ReserveProducerIds(token) => self.reserve_producer_ids(token),
         }
     }
@@ -276,6 +300,9 @@ impl Machine for Catalog {
                 self.deleted.insert(id);
             }
             CatalogRecord::ProducerIdsReserved { next } => self.next_producer_id = next,
+            CatalogRecord::ConfigsSet { scope, entries } => {
+                self.apply_configs(scope, entries.into_iter().collect());
+            }
         }
     }
 
@@ -283,9 +310,11 @@ impl Machine for Catalog {
         let ids = CatalogRecord::ProducerIdsReserved {
             next: self.next_producer_id,
         };
+        let configs = self.configs.iter();
         self.topics
             .values()
             .map(CatalogRecord::topic_set)
+            .chain(configs.map(|(scope, entries)| CatalogRecord::configs_set(*scope, entries)))
             .chain([ids])
             .collect()
     }

@@ -6,6 +6,7 @@
 
 mod broker;
 mod broker_settings;
+mod change;
 mod describe;
 mod endpoint;
 mod error;
@@ -20,11 +21,17 @@ mod topic_settings;
 mod values;
 
 pub use broker::{BrokerConfig, ConfigWarning};
-pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, describe_broker, describe_topic};
+pub(crate) use change::{ConfigChange, ConfigOperation};
+pub use describe::{
+    ConfigEntry, ConfigSource, ConfigSynonym, describe_broker, describe_cluster_defaults,
+    describe_topic,
+};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ConfigError, Problem};
 pub use foreign::{Foreign, Verdict, foreign};
 pub use map::{ConfigMap, Origin};
 pub use setting::{Allowed, ConfigType, Scope, Setting, Synonym, Unit, Value};
 pub use table::{broker_setting, broker_settings, topic_setting, topic_settings};
-pub use topic::{CleanupPolicy, EffectiveTopicConfig, TopicConfig, validate_topic_override};
+pub use topic::{
+    CleanupPolicy, EffectiveTopicConfig, Recompression, TopicConfig, validate_topic_override,
+};

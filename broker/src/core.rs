@@ -10,6 +10,7 @@ use crate::catalog::{Catalog, CatalogEvent, CatalogReply, PRODUCER_ID_BLOCK};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::env::Env;
 use crate::group::GroupCoordinator;
+use crate::live_config::LiveConfig;
 use crate::machine::{Driver, Unavailable};
 use crate::memory_budget::MemoryBudget;
 use crate::service::Context;
@@ -18,7 +19,9 @@ use crate::transaction::TransactionCoordinator;
 
 /// The broker behind all its transports.
 pub(crate) struct Core {
+    /// What the broker was started with. Settings that clients can change are in `live_config`.
     pub(crate) config: Arc<BrokerConfig>,
+    pub(crate) live_config: Arc<LiveConfig>,
     pub(crate) env: Env,
     pub(crate) store: Arc<Store>,
     /// The log is in memory: nothing waits for a disk.

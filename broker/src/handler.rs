@@ -3,6 +3,7 @@
 //! A handler applies its request before it returns; only the waiting is in the future. So the
 //! requests of one connection take effect in their order while earlier ones wait.
 
+pub(crate) mod alter_configs;
 pub(crate) mod api_versions;
 pub(crate) mod cluster;
 pub(crate) mod configs;

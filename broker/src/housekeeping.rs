@@ -50,8 +50,9 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
         }
         if now.monotonic >= next_producers {
             next_producers = now.monotonic + PRODUCER_CHECK;
+            let idle = core.live_config.get().producer_id_expiration;
             for log in core.store.logs() {
-                log.expire_producers(now.wall_ms, core.config.producer_id_expiration);
+                log.expire_producers(now.wall_ms, idle);
             }
         }
     }

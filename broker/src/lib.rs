@@ -13,6 +13,7 @@ mod group;
 mod handler;
 mod housekeeping;
 mod in_process;
+mod live_config;
 mod machine;
 mod memory_budget;
 mod partition;

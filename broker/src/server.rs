@@ -104,7 +104,7 @@ impl Server {
         census: &Arc<Census>,
         input_bytes: &Arc<Semaphore>,
     ) {
-        let config = &self.core.config;
+        let config = self.core.live_config.get();
         let address = peer.ip();
         let seat = census.take(
             address,

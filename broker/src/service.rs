@@ -11,8 +11,8 @@ use ottla_protocol::message::{Request, Response};
 
 use crate::core::Core;
 use crate::handler::{
-    api_versions, cluster, configs, fetch, groups, list_offsets, metadata, offsets, produce,
-    producer_id, records, topics, transaction_admin, transaction_offsets, transactions,
+    alter_configs, api_versions, cluster, configs, fetch, groups, list_offsets, metadata, offsets,
+    produce, producer_id, records, topics, transaction_admin, transaction_offsets, transactions,
 };
 
 /// Where a request comes from.
@@ -105,6 +105,11 @@ pub(crate) fn call(core: &Arc<Core>, context: &Context, request: Request) -> Pen
             ready(list_offsets::offset_for_leader_epoch(core, request))
         }
         Request::DescribeConfigs(request) => ready(configs::describe(core, request)),
+        Request::AlterConfigs(request) => reply(alter_configs::alter(core, request)),
+        Request::IncrementalAlterConfigs(request) => {
+            reply(alter_configs::alter_incrementally(core, request))
+        }
+        Request::ListConfigResources(request) => ready(configs::list(core, context, &request)),
         Request::DescribeCluster(request) => ready(cluster::describe(core, context, request)),
         Request::DescribeTopicPartitions(request) => {
             ready(metadata::describe_topic_partitions(core, request))

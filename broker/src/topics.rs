@@ -13,10 +13,12 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use crate::catalog::TopicEntry;
-use crate::config::{BrokerConfig, EffectiveTopicConfig, TopicConfig};
+use crate::config::{EffectiveTopicConfig, TopicConfig};
+use crate::live_config::LiveConfig;
 use crate::partition::Partition;
 
 /// A topic with its partitions.
+#[derive(Clone)]
 pub(crate) struct Topic {
     pub(crate) name: StrBytes,
     pub(crate) id: Uuid,
@@ -63,7 +65,7 @@ pub(crate) fn stored_config(entry: &TopicEntry) -> TopicConfig {
 /// All topics of the broker.
 pub(crate) struct Topics {
     store: Arc<Store>,
-    config: Arc<BrokerConfig>,
+    config: Arc<LiveConfig>,
     tables: RwLock<Tables>,
     /// One change of the tables at a time.
     changes: Mutex<()>,
@@ -75,8 +77,21 @@ struct Tables {
     by_id: HashMap<Uuid, Arc<Topic>>,
 }
 
+impl Tables {
+    fn insert(&mut self, topic: Arc<Topic>) {
+        self.by_id.insert(topic.id, Arc::clone(&topic));
+        self.by_name.insert(topic.name.to_string(), topic);
+    }
+}
+
+fn configure(partitions: &[Option<Arc<Partition>>], config: &EffectiveTopicConfig) {
+    for partition in partitions.iter().flatten() {
+        partition.log().set_config(config.to_log_config());
+    }
+}
+
 impl Topics {
-    pub(crate) fn new(store: Arc<Store>, config: Arc<BrokerConfig>) -> Self {
+    pub(crate) fn new(store: Arc<Store>, config: Arc<LiveConfig>) -> Self {
         Self {
             store,
             config,
@@ -123,14 +138,16 @@ impl Topics {
             .collect()
     }
 
-    /// Makes the topic there with all its partitions; those that are there already stay.
+    /// Makes the topic there with these settings and all its partitions; those that are there
+    /// already stay.
     pub(crate) fn ensure(&self, entry: &TopicEntry) {
         let _one = self.changes.lock();
         let overrides = stored_config(entry);
-        let config = overrides.effective(&self.config);
+        let config = overrides.effective(&self.config.get());
         let known = self.by_name(&entry.name);
         let kept = known.as_ref().map_or(&[][..], |topic| &topic.partitions);
         let mut partitions = kept.to_vec();
+        configure(&partitions, &config);
         for index in partitions.len()..usize::try_from(entry.partitions).unwrap_or(0) {
             let opened = self.open_partition(&entry.name, entry.id, index, &config);
             if let Err(error) = &opened {
@@ -145,11 +162,22 @@ impl Topics {
             config,
             partitions,
         });
+        self.tables.write().insert(topic);
+    }
+
+    /// Lets changed settings of the broker take effect in every topic.
+    pub(crate) fn reconfigure(&self) {
+        let broker = self.config.get();
         let mut tables = self.tables.write();
-        tables
-            .by_name
-            .insert(entry.name.clone(), Arc::clone(&topic));
-        tables.by_id.insert(entry.id, topic);
+        let topics: Vec<_> = tables.by_name.values().cloned().collect();
+        for topic in topics {
+            let config = topic.overrides.effective(&broker);
+            configure(&topic.partitions, &config);
+            tables.insert(Arc::new(Topic {
+                config,
+                ..Topic::clone(&topic)
+            }));
+        }
     }
 
     /// Opens once more the partitions that could not be opened, as when there was no room for

@@ -195,20 +195,42 @@ apis! {
     WriteTxnMarkers = 27, 1 to 2, flexible Some(1), served true;
     /// Stores the offsets of a group within a transaction.
     TxnOffsetCommit = 28, 0 to 5, flexible Some(3), served true;
+    /// Shows access control lists.
+    DescribeAcls = 29, 1 to 3, flexible Some(2), served false;
+    /// Adds to access control lists.
+    CreateAcls = 30, 1 to 3, flexible Some(2), served false;
+    /// Removes from access control lists.
+    DeleteAcls = 31, 1 to 3, flexible Some(2), served false;
     /// Shows the configuration of topics and brokers.
     DescribeConfigs = 32, 1 to 4, flexible Some(4), served true;
     /// Replaces configurations.
-    AlterConfigs = 33, 0 to 2, flexible Some(2), served false;
+    AlterConfigs = 33, 0 to 2, flexible Some(2), served true;
+    /// Moves replicas between directories.
+    AlterReplicaLogDirs = 34, 1 to 2, flexible Some(2), served false;
     /// Shows log directories and the sizes of logs.
     DescribeLogDirs = 35, 1 to 5, flexible Some(2), served true;
     /// Adds partitions to topics.
     CreatePartitions = 37, 0 to 3, flexible Some(2), served true;
     /// Deletes groups.
     DeleteGroups = 42, 0 to 2, flexible Some(2), served true;
+    /// Elects leaders.
+    ElectLeaders = 43, 0 to 2, flexible Some(2), served false;
     /// Changes single entries of configurations.
-    IncrementalAlterConfigs = 44, 0 to 1, flexible Some(1), served false;
+    IncrementalAlterConfigs = 44, 0 to 1, flexible Some(1), served true;
+    /// Moves replicas between brokers.
+    AlterPartitionReassignments = 45, 0 to 1, flexible Some(0), served false;
+    /// Lists moves of replicas.
+    ListPartitionReassignments = 46, 0 to 0, flexible Some(0), served false;
     /// Deletes offsets of a group.
     OffsetDelete = 47, 0 to 0, flexible None, served true;
+    /// Shows quotas.
+    DescribeClientQuotas = 48, 0 to 1, flexible Some(1), served false;
+    /// Shows who has SCRAM credentials.
+    DescribeUserScramCredentials = 50, 0 to 0, flexible Some(0), served false;
+    /// Describes the quorum that keeps the metadata.
+    DescribeQuorum = 55, 0 to 2, flexible Some(0), served false;
+    /// Changes which levels of features are used.
+    UpdateFeatures = 57, 0 to 2, flexible Some(0), served false;
     /// Describes the brokers of the cluster.
     DescribeCluster = 60, 0 to 2, flexible Some(0), served true;
     /// Shows the producers that write to partitions.
@@ -217,6 +239,12 @@ apis! {
     DescribeTransactions = 65, 0 to 0, flexible Some(0), served true;
     /// Lists transactions.
     ListTransactions = 66, 0 to 2, flexible Some(0), served true;
+    /// Joins, keeps up and leaves a group of the consumer protocol.
+    ConsumerGroupHeartbeat = 68, 0 to 1, flexible Some(0), served false;
+    /// Shows groups of the consumer protocol.
+    ConsumerGroupDescribe = 69, 0 to 1, flexible Some(0), served false;
+    /// Lists what has a configuration.
+    ListConfigResources = 74, 0 to 1, flexible Some(0), served true;
     /// Describes topics page by page.
     DescribeTopicPartitions = 75, 0 to 0, flexible Some(0), served true;
 }

@@ -49,7 +49,14 @@ macro_rules! integers {
     )*};
 }
 
-integers!(i8, i16, i32, i64);
+integers!(i8, i16, i32, i64, u16);
+
+/// A number that equals itself.
+impl Arbitrary for f64 {
+    fn arbitrary(source: &mut Source<'_>, version: Version) -> Self {
+        i32::arbitrary(source, version).into()
+    }
+}
 
 impl Arbitrary for bool {
     fn arbitrary(source: &mut Source<'_>, _: Version) -> Self {

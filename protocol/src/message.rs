@@ -7,19 +7,30 @@
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod describe_user_scram_credentials;
+mod elect_leaders;
 mod end_txn;
 mod fetch;
 mod find_coordinator;
@@ -28,8 +39,10 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod list_transactions;
 mod metadata;
 mod offset_commit;
@@ -40,24 +53,36 @@ mod produce;
 mod shared;
 mod sync_group;
 mod txn_offset_commit;
+mod update_features;
 mod write_txn_markers;
 
 pub use add_offsets_to_txn::*;
 pub use add_partitions_to_txn::*;
 pub use alter_configs::*;
+pub use alter_partition_reassignments::*;
+pub use alter_replica_log_dirs::*;
 pub use api_versions::*;
+pub use consumer_group_describe::*;
+pub use consumer_group_heartbeat::*;
+pub use create_acls::*;
 pub use create_partitions::*;
 pub use create_topics::*;
+pub use delete_acls::*;
 pub use delete_groups::*;
 pub use delete_records::*;
 pub use delete_topics::*;
+pub use describe_acls::*;
+pub use describe_client_quotas::*;
 pub use describe_cluster::*;
 pub use describe_configs::*;
 pub use describe_groups::*;
 pub use describe_log_dirs::*;
 pub use describe_producers::*;
+pub use describe_quorum::*;
 pub use describe_topic_partitions::*;
 pub use describe_transactions::*;
+pub use describe_user_scram_credentials::*;
+pub use elect_leaders::*;
 pub use end_txn::*;
 pub use fetch::*;
 pub use find_coordinator::*;
@@ -66,8 +91,10 @@ pub use incremental_alter_configs::*;
 pub use init_producer_id::*;
 pub use join_group::*;
 pub use leave_group::*;
+pub use list_config_resources::*;
 pub use list_groups::*;
 pub use list_offsets::*;
+pub use list_partition_reassignments::*;
 pub use list_transactions::*;
 pub use metadata::*;
 pub use offset_commit::*;
@@ -78,6 +105,7 @@ pub use produce::*;
 pub use shared::*;
 pub use sync_group::*;
 pub use txn_offset_commit::*;
+pub use update_features::*;
 pub use write_txn_markers::*;
 
 use bytes::Bytes;
@@ -261,17 +289,31 @@ messages! {
     EndTxn(EndTxnRequest, EndTxnResponse),
     WriteTxnMarkers(WriteTxnMarkersRequest, WriteTxnMarkersResponse),
     TxnOffsetCommit(TxnOffsetCommitRequest, TxnOffsetCommitResponse),
+    DescribeAcls(DescribeAclsRequest, DescribeAclsResponse),
+    CreateAcls(CreateAclsRequest, CreateAclsResponse),
+    DeleteAcls(DeleteAclsRequest, DeleteAclsResponse),
     DescribeConfigs(DescribeConfigsRequest, DescribeConfigsResponse),
     AlterConfigs(AlterConfigsRequest, AlterConfigsResponse),
+    AlterReplicaLogDirs(AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse),
     DescribeLogDirs(DescribeLogDirsRequest, DescribeLogDirsResponse),
     CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse),
     DeleteGroups(DeleteGroupsRequest, DeleteGroupsResponse),
+    ElectLeaders(ElectLeadersRequest, ElectLeadersResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse),
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse),
+    ListPartitionReassignments(ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse),
     OffsetDelete(OffsetDeleteRequest, OffsetDeleteResponse),
+    DescribeClientQuotas(DescribeClientQuotasRequest, DescribeClientQuotasResponse),
+    DescribeUserScramCredentials(DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse),
+    DescribeQuorum(DescribeQuorumRequest, DescribeQuorumResponse),
+    UpdateFeatures(UpdateFeaturesRequest, UpdateFeaturesResponse),
     DescribeCluster(DescribeClusterRequest, DescribeClusterResponse),
     DescribeProducers(DescribeProducersRequest, DescribeProducersResponse),
     DescribeTransactions(DescribeTransactionsRequest, DescribeTransactionsResponse),
     ListTransactions(ListTransactionsRequest, ListTransactionsResponse),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse),
+    ConsumerGroupDescribe(ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse),
+    ListConfigResources(ListConfigResourcesRequest, ListConfigResourcesResponse),
     DescribeTopicPartitions(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse),
 }
 

@@ -1,7 +1,8 @@
 //! Record batches in Kafka's v2 format ("magic 2"): head, view, validation, builder, codecs.
 //!
 //! Pure. A batch is stored and served as the producer sent it, except for the fields that the
-//! broker owns, which [`BatchHeader::for_append`] rewrites without touching the records.
+//! broker owns, which [`BatchHeader::for_append`] rewrites without touching the records, and in
+//! topics that ask for another codec.
 
 mod append;
 mod batch;
@@ -9,6 +10,7 @@ mod builder;
 mod compression;
 mod control;
 mod error;
+mod recompress;
 #[expect(
     clippy::module_inception,
     reason = "a record is the thing this room is about"

@@ -13,6 +13,7 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod alter_configs;
 mod api_versions;
 mod cluster;
 mod configs;

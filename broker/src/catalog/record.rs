@@ -1,9 +1,11 @@
 //! The catalog's records, as they are stored.
 
+use std::collections::BTreeMap;
+
 use bincode::{Decode, Encode};
 use uuid::Uuid;
 
-use super::TopicEntry;
+use super::{ConfigScope, TopicEntry};
 use crate::record_codec::{self, EncodedRecord, RecordError};
 
 /// A change of the catalog.
@@ -20,6 +22,11 @@ pub(crate) enum CatalogRecord {
     TopicDeleted { id: [u8; 16] },
     /// Producer ids below `next` may have been handed out.
     ProducerIdsReserved { next: i64 },
+    /// For this scope these settings are set, and no others.
+    ConfigsSet {
+        scope: ConfigScope,
+        entries: Vec<(String, String)>,
+    },
 }
 
 impl CatalogRecord {
@@ -29,6 +36,13 @@ impl CatalogRecord {
             id: topic.id.into_bytes(),
             partitions: topic.partitions,
             overrides: topic.overrides.clone().into_iter().collect(),
+        }
+    }
+
+    pub(super) fn configs_set(scope: ConfigScope, entries: &BTreeMap<String, String>) -> Self {
+        Self::ConfigsSet {
+            scope,
+            entries: entries.clone().into_iter().collect(),
         }
     }
 
@@ -45,18 +59,23 @@ impl CatalogRecord {
                 partitions,
                 overrides: overrides.into_iter().collect(),
             }),
-            Self::TopicDeleted { .. } | Self::ProducerIdsReserved { .. } => None,
+            Self::TopicDeleted { .. }
+            | Self::ProducerIdsReserved { .. }
+            | Self::ConfigsSet { .. } => None,
         }
     }
 
     /// Key and value for the log. The key says what the record is about.
     pub(super) fn encode(&self) -> Result<EncodedRecord, RecordError> {
-        let about = match self {
-            Self::TopicSet { id, .. } | Self::TopicDeleted { id } => Some(*id),
-            Self::ProducerIdsReserved { .. } => None,
+        let key = match self {
+            Self::TopicSet { id, .. } | Self::TopicDeleted { id } => {
+                record_codec::encode(&Some(*id))?
+            }
+            Self::ProducerIdsReserved { .. } => record_codec::encode(&None::<[u8; 16]>)?,
+            Self::ConfigsSet { scope, .. } => record_codec::encode(scope)?,
         };
         Ok(EncodedRecord {
-            key: record_codec::encode(&about)?,
+            key,
             value: Some(record_codec::encode(self)?),
         })
     }

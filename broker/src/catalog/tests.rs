@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::ConfigOperation;
 
 const NOW: Now = Now {
     monotonic: std::time::Duration::ZERO,
@@ -99,10 +100,104 @@ fn producer_ids_are_never_reserved_twice_across_a_reload() {
     );
 }
 
+fn set(target: ConfigTarget, key: &str, value: &str) -> CatalogEvent {
+    let operation = ConfigOperation::Set(value.to_owned());
+    CatalogEvent::AlterConfigs {
+        token: 1,
+        target,
+        change: ConfigChange::Each(vec![(key.to_owned(), operation)]),
+        validate_only: false,
+        started: Arc::default(),
+    }
+}
+
+#[test]
+fn changed_settings_of_a_topic_keep_its_other_ones() {
+    let mut catalog = Catalog::default();
+    catalog.handle(CatalogEvent::Create(1, topic("a", 1)), NOW);
+    let target = ConfigTarget::Topic("a".to_owned());
+    let effects = catalog.handle(set(target, "segment.ms", "60000"), NOW);
+    let mut expected = topic("a", 1);
+    let added = ("segment.ms".to_owned(), "60000".to_owned());
+    expected.overrides.extend([added]);
+    assert_eq!(*reply(&effects), CatalogReply::Done);
+    assert_eq!(effects.commands, [CatalogCommand::Ensure(expected)]);
+}
+
+#[test]
+fn invalid_settings_change_nothing_and_have_the_code_of_their_resource() {
+    let mut catalog = Catalog::default();
+    catalog.handle(CatalogEvent::Create(1, topic("a", 1)), NOW);
+    let before = catalog.clone();
+    let of_topic = |name: &str| ConfigTarget::Topic(name.to_owned());
+    let of_all = ConfigTarget::Broker(ConfigScope::Cluster);
+    let refused = [
+        (
+            set(of_topic("a"), "retention.ms", "x"),
+            ErrorCode::InvalidConfig,
+        ),
+        (set(of_topic("a"), "no.such", "1"), ErrorCode::InvalidConfig),
+        (
+            set(of_topic("b"), "retention.ms", "1"),
+            ErrorCode::UnknownTopicOrPartition,
+        ),
+        (
+            set(of_all.clone(), "log.retention.ms", "x"),
+            ErrorCode::InvalidRequest,
+        ),
+        (
+            set(of_all, "num.partitions", "2"),
+            ErrorCode::InvalidRequest,
+        ),
+    ];
+    for (event, expected) in refused {
+        let effects = catalog.handle(event.clone(), NOW);
+        assert_eq!(code(&effects), Some(expected), "{event:?}");
+        assert!(effects.records.is_empty() && effects.commands.is_empty());
+    }
+    assert_eq!(catalog, before);
+}
+
+#[test]
+fn a_change_that_is_only_checked_is_not_made() {
+    let mut catalog = Catalog::default();
+    let mut event = set(
+        ConfigTarget::Broker(ConfigScope::Cluster),
+        "log.retention.ms",
+        "1",
+    );
+    if let CatalogEvent::AlterConfigs { validate_only, .. } = &mut event {
+        *validate_only = true;
+    }
+    let effects = catalog.handle(event, NOW);
+    assert_eq!(*reply(&effects), CatalogReply::Done);
+    assert!(effects.records.is_empty() && effects.commands.is_empty());
+    assert_eq!(catalog, Catalog::default());
+}
+
+#[test]
+fn settings_of_brokers_are_kept_apart_by_scope() {
+    let mut catalog = Catalog::default();
+    for (scope, value) in [
+        (ConfigScope::Cluster, "1"),
+        (ConfigScope::Broker(1), "2"),
+        (ConfigScope::Broker(7), "3"),
+    ] {
+        let event = set(ConfigTarget::Broker(scope), "log.retention.ms", value);
+        let effects = catalog.handle(event, NOW);
+        let entries = BTreeMap::from([("log.retention.ms".to_owned(), value.to_owned())]);
+        assert_eq!(
+            effects.commands,
+            [CatalogCommand::Configure(scope, entries.clone())]
+        );
+        assert_eq!(catalog.configs(scope), entries);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn replaying_the_records_gives_the_same_catalog(
-        steps in proptest::collection::vec((0_u8..4, 0_u8..6), 0..60)
+        steps in proptest::collection::vec((0_u8..6, 0_u8..6), 0..60)
     ) {
         let mut live = Catalog::default();
         let mut replayed = Catalog::default();
@@ -113,6 +208,21 @@ proptest::proptest! {
                 0 => CatalogEvent::Create(1, topic(&name, at as u128 + 1)),
                 1 => CatalogEvent::Delete(1, existing.unwrap_or_default()),
                 2 => CatalogEvent::AddPartitions { token: 1, topic: name, count: i32::from(which) },
+                3 => set(ConfigTarget::Topic(name), "segment.ms", &which.to_string()),
+                4 => {
+                    let scope = [ConfigScope::Cluster, ConfigScope::Broker(1)][at % 2];
+                    let change = ConfigChange::Replace(match which {
+                        0 => BTreeMap::new(),
+                        _ => BTreeMap::from([("log.roll.ms".to_owned(), which.to_string())]),
+                    });
+                    CatalogEvent::AlterConfigs {
+                        token: 1,
+                        target: ConfigTarget::Broker(scope),
+                        change,
+                        validate_only: false,
+                        started: Arc::default(),
+                    }
+                }
                 _ => CatalogEvent::ReserveProducerIds(1),
             };
             for record in live.handle(event, NOW).records {

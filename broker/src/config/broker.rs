@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::describe::ConfigSource;
 use super::endpoint::{Endpoint, ListenerNames};
 use super::error::{ConfigError, Problem};
-use super::foreign::{Verdict, foreign};
+use super::foreign::{Foreign, Verdict, foreign};
 use super::map::{ConfigMap, Origin};
 use super::setting::{Scope, Value};
 use super::table::{broker_setting, synonyms, topic_setting};
@@ -142,7 +143,7 @@ impl BrokerConfig {
                     let value = setting
                         .parse(value)
                         .map_err(|error| error.at(Some(origin)))?;
-                    given.0.insert(setting.name, (value, origin.clone()));
+                    given.started.insert(setting.name, (value, origin.clone()));
                 }
                 Err(unknown) => {
                     let warning = without_effect(key, value, origin, unknown)
@@ -152,6 +153,27 @@ impl BrokerConfig {
             }
         }
         Self::from_given(given, warnings)
+    }
+
+    /// What this configuration becomes when clients have set these: `cluster` for every broker,
+    /// `broker` for this one. The latter count more, and both more than what the broker was started
+    /// with.
+    ///
+    /// # Errors
+    ///
+    /// A key is unknown or cannot be changed while the broker runs, a value is not allowed, or two
+    /// do not go together.
+    pub(crate) fn with_dynamic(
+        &self,
+        cluster: &BTreeMap<String, String>,
+        broker: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let given = Given {
+            started: self.given.started.clone(),
+            cluster: dynamic_values(cluster)?,
+            broker: dynamic_values(broker)?,
+        };
+        Self::from_given(given, self.warnings.clone())
     }
 
     /// The settings that were accepted and do nothing.
@@ -166,9 +188,9 @@ impl BrokerConfig {
         self.given.origin(name)
     }
 
-    /// The value that was given to the broker setting of this name.
-    pub(super) fn given(&self, name: &str) -> Option<&Value> {
-        self.given.0.get(name).map(|(value, _)| value)
+    /// The values that the broker setting of this name was given, the one that holds first.
+    pub(super) fn given(&self, name: &str) -> impl Iterator<Item = (ConfigSource, &Value)> {
+        self.given.layers(name)
     }
 
     /// What holds for the broker setting of this name, with its alias and its default.
@@ -244,14 +266,38 @@ fn without_effect(
     }
 }
 
+/// What clients set, read with the types of the table.
+fn dynamic_values(
+    entries: &BTreeMap<String, String>,
+) -> Result<BTreeMap<&'static str, Value>, ConfigError> {
+    let read = |(key, value): (&String, &String)| {
+        let setting = broker_setting(key).map_err(|unknown| match foreign(key) {
+            Some(Foreign { reason, .. }) => ConfigError::new(key, Problem::Unsupported { reason }),
+            None => unknown,
+        })?;
+        if !setting.dynamic {
+            return Err(ConfigError::new(key, Problem::NotDynamic));
+        }
+        Ok((setting.name, setting.parse(value)?))
+    };
+    entries.iter().map(read).collect()
+}
+
 /// The values that were given, by the names in the table.
 #[derive(Debug, Clone, Default)]
-struct Given(BTreeMap<&'static str, (Value, Origin)>);
+struct Given {
+    /// When the broker was started.
+    started: BTreeMap<&'static str, (Value, Origin)>,
+    /// By clients, for every broker.
+    cluster: BTreeMap<&'static str, Value>,
+    /// By clients, for this broker.
+    broker: BTreeMap<&'static str, Value>,
+}
 
 impl Values for Given {
     fn value(&self, name: &'static str) -> Option<Value> {
         let setting = broker_setting(name).ok()?;
-        let given = |name| self.0.get(name).map(|(value, _)| value.clone());
+        let given = |name| self.get(name).cloned();
         let default = setting
             .default
             .and_then(|default| setting.parse(default).ok());
@@ -266,8 +312,25 @@ impl Values for Given {
 }
 
 impl Given {
+    /// Every value of this name, the one that holds first.
+    fn layers(&self, name: &str) -> impl Iterator<Item = (ConfigSource, &Value)> {
+        let layer = |source, value: Option<_>| value.map(|value| (source, value));
+        let started = self.started.get(name).map(|(value, _)| value);
+        [
+            layer(ConfigSource::DynamicBroker, self.broker.get(name)),
+            layer(ConfigSource::DynamicDefaultBroker, self.cluster.get(name)),
+            layer(ConfigSource::StaticBroker, started),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.layers(name).next().map(|(_, value)| value)
+    }
+
     fn origin(&self, name: &str) -> Option<&Origin> {
-        self.0.get(name).map(|(_, origin)| origin)
+        self.started.get(name).map(|(_, origin)| origin)
     }
 
     fn listeners(&self) -> Result<(Endpoint, Option<Endpoint>), ConfigError> {
@@ -308,7 +371,7 @@ impl Given {
 
     fn check_together(&self) -> Result<(), ConfigError> {
         if let (Some((node, origin)), Some((broker, _))) =
-            (self.0.get("node.id"), self.0.get("broker.id"))
+            (self.started.get("node.id"), self.started.get("broker.id"))
             && node != broker
         {
             let reason = format!("`broker.id` is `{broker}` and must be the same");
@@ -342,8 +405,7 @@ impl Values for TopicDefaults<'_> {
     fn value(&self, name: &'static str) -> Option<Value> {
         let setting = topic_setting(name).ok()?;
         let given = synonyms(setting).iter().find_map(|synonym| {
-            let (value, _) = self.0.0.get(synonym.name)?;
-            Some(match value {
+            Some(match self.0.get(synonym.name)? {
                 Value::Integer(number) if *number > 0 => {
                     Value::Integer(number.saturating_mul(synonym.unit.factor()))
                 }

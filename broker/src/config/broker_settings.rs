@@ -19,6 +19,7 @@ const fn broker(
         default: Some(default),
         allowed,
         scope,
+        dynamic: false,
         doc,
     }
 }
@@ -37,6 +38,7 @@ const fn optional(
         default: None,
         allowed,
         scope,
+        dynamic: false,
         doc,
     }
 }
@@ -44,6 +46,14 @@ const fn optional(
 const fn also(setting: Setting, alias: &'static str) -> Setting {
     let scope = Scope::Broker { alias: Some(alias) };
     Setting { scope, ..setting }
+}
+
+/// One that clients can change while the broker runs.
+const fn dynamic(setting: Setting) -> Setting {
+    Setting {
+        dynamic: true,
+        ..setting
+    }
 }
 
 /// Every setting of the broker alone, by name.
@@ -179,20 +189,20 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         AtLeast(1),
         "How often the broker looks for segments that `cleanup.policy` lets go.",
     ),
-    broker(
+    dynamic(broker(
         "max.connections",
         Int,
         "10000",
         AtLeast(1),
         "The most connections at one time.",
-    ),
-    broker(
+    )),
+    dynamic(broker(
         "max.connections.per.ip",
         Int,
         "1000",
         AtLeast(1),
         "The most connections from one address at one time.",
-    ),
+    )),
     broker(
         "max.request.partition.size.limit",
         Int,
@@ -237,13 +247,13 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         AtLeast(1),
         "How long the committed offsets of a group without members are kept.",
     ),
-    broker(
+    dynamic(broker(
         "producer.id.expiration.ms",
         Int,
         "86400000",
         AtLeast(1),
         "How long a partition remembers an idempotent producer that sends nothing more.",
-    ),
+    )),
     broker(
         "queued.max.request.bytes",
         Long,

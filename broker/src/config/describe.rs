@@ -1,8 +1,8 @@
 //! Pure. The table and its values as DescribeConfigs shows them.
 
 use super::broker::BrokerConfig;
-use super::setting::{ConfigType, Scope, Setting, Value};
-use super::table::{broker_setting, broker_settings, synonyms, topic_settings};
+use super::setting::{ConfigType, Setting};
+use super::table::{broker_setting, broker_settings, family, synonyms, topic_settings};
 use super::topic::TopicConfig;
 
 /// Where a value comes from, as DescribeConfigs tells it.
@@ -10,6 +10,10 @@ use super::topic::TopicConfig;
 pub enum ConfigSource {
     /// The topic's own configuration.
     DynamicTopic,
+    /// Set by a client, for this broker.
+    DynamicBroker,
+    /// Set by a client, for every broker.
+    DynamicDefaultBroker,
     /// The configuration that the broker was started with.
     StaticBroker,
     /// The table.
@@ -22,6 +26,8 @@ impl ConfigSource {
     pub fn code(self) -> i8 {
         match self {
             Self::DynamicTopic => 1,
+            Self::DynamicBroker => 2,
+            Self::DynamicDefaultBroker => 3,
             Self::StaticBroker => 4,
             Self::Default => 5,
         }
@@ -69,13 +75,39 @@ pub fn describe_topic(topic: &TopicConfig, broker: &BrokerConfig) -> Vec<ConfigE
         .collect()
 }
 
-/// Every setting of the broker, by name. None can be changed while it runs.
+/// Every setting of the broker, by name.
 #[must_use]
 pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
     broker_settings()
         .iter()
         .map(|setting| broker_entry(setting, broker))
         .collect()
+}
+
+/// The settings that clients have set for every broker, by name.
+#[must_use]
+pub fn describe_cluster_defaults(broker: &BrokerConfig) -> Vec<ConfigEntry> {
+    let set_for_all = |setting: &'static Setting| {
+        let (source, value) = broker
+            .given(setting.name)
+            .find(|(source, _)| *source == ConfigSource::DynamicDefaultBroker)?;
+        let value = Some(value.to_string());
+        Some(ConfigEntry {
+            name: setting.name,
+            value: value.clone(),
+            source,
+            read_only: false,
+            is_sensitive: false,
+            config_type: setting.config_type,
+            synonyms: vec![ConfigSynonym {
+                name: setting.name,
+                value,
+                source,
+            }],
+            documentation: setting.doc,
+        })
+    };
+    broker_settings().iter().filter_map(set_for_all).collect()
 }
 
 fn topic_entry(setting: &Setting, topic: &TopicConfig, broker: &BrokerConfig) -> ConfigEntry {
@@ -111,10 +143,12 @@ fn topic_entry(setting: &Setting, topic: &TopicConfig, broker: &BrokerConfig) ->
 }
 
 fn broker_entry(setting: &'static Setting, broker: &BrokerConfig) -> ConfigEntry {
-    let mut names = vec![setting];
-    if let Scope::Broker { alias: Some(alias) } = setting.scope {
-        names.extend(broker_setting(alias));
-    }
+    let family = family(setting.name).into_iter();
+    // A value under an earlier name counts more: it is no synonym of a later one.
+    let names: Vec<&Setting> = family
+        .skip_while(|name| *name != setting.name)
+        .filter_map(|name| broker_setting(name).ok())
+        .collect();
     let synonyms = values(&names, broker);
     ConfigEntry {
         name: setting.name,
@@ -122,7 +156,7 @@ fn broker_entry(setting: &'static Setting, broker: &BrokerConfig) -> ConfigEntry
             .broker_value(setting.name)
             .map(|value| value.to_string()),
         source: source(&synonyms),
-        read_only: true,
+        read_only: !setting.dynamic,
         is_sensitive: false,
         config_type: setting.config_type,
         synonyms,
@@ -138,23 +172,18 @@ fn source(synonyms: &[ConfigSynonym]) -> ConfigSource {
 
 /// What was given under these names, in their order, then their defaults.
 fn values(names: &[&'static Setting], broker: &BrokerConfig) -> Vec<ConfigSynonym> {
-    let synonym = |setting: &&'static Setting, value: Option<String>, source| {
-        value.map(|value| ConfigSynonym {
-            name: setting.name,
-            value: Some(value),
-            source,
-        })
+    let synonym = |setting: &Setting, value, source| ConfigSynonym {
+        name: setting.name,
+        value: Some(value),
+        source,
     };
-    let given = names.iter().filter_map(|setting| {
-        let value = broker.given(setting.name).map(Value::to_string);
-        synonym(setting, value, ConfigSource::StaticBroker)
+    let given = names.iter().flat_map(|setting| {
+        let layers = broker.given(setting.name);
+        layers.map(|(source, value)| synonym(setting, value.to_string(), source))
     });
     let defaults = names.iter().filter_map(|setting| {
-        synonym(
-            setting,
-            setting.default.map(str::to_owned),
-            ConfigSource::Default,
-        )
+        let default = setting.default?.to_owned();
+        Some(synonym(setting, default, ConfigSource::Default))
     });
     given.chain(defaults).collect()
 }

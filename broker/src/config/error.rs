@@ -27,6 +27,10 @@ pub enum Problem {
         /// Why, as a clause.
         reason: &'static str,
     },
+    /// A setting of the broker that clients cannot change.
+    NotDynamic,
+    /// An entry of a list was to be added or taken away, and the setting is no list.
+    NotAList,
     /// A value that the setting does not take.
     BadValue {
         /// The value.
@@ -117,6 +121,16 @@ impl fmt::Display for ConfigError {
             Problem::Unsupported { reason } => {
                 write!(f, "the setting {key} is not supported: {reason}")
             }
+            Problem::NotDynamic => write!(
+                f,
+                "the setting {key} cannot be changed while the broker runs; set it where the \
+                 broker is started"
+            ),
+            Problem::NotAList => write!(
+                f,
+                "the setting {key} is not a list, so nothing can be appended to it or subtracted \
+                 from it"
+            ),
             Problem::BadValue { value, expected } => {
                 write!(
                     f,

@@ -152,6 +152,8 @@ pub struct Setting {
     pub allowed: Allowed,
     /// Where it can be set.
     pub scope: Scope,
+    /// Whether clients can change it while the broker runs.
+    pub dynamic: bool,
     /// What it does, in full sentences.
     pub doc: &'static str,
 }

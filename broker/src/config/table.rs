@@ -122,6 +122,8 @@ fn topic_defaults(topic: &Setting) -> impl Iterator<Item = Setting> + use<> {
             default: default.map(|default| in_unit(default, factor)),
             allowed,
             scope,
+            // As in Kafka: only the first name can be changed, and minutes and hours cannot.
+            dynamic: i == 0,
             doc: topic_doc(topic_name),
         }
     })

@@ -1,4 +1,5 @@
 mod addresses;
+mod change;
 mod described;
 mod origins;
 mod table;

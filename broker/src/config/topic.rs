@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ottla_protocol::record::{Limits, Rules, TimestampType};
+use ottla_protocol::record::{Compression, Limits, Rules, TimestampType};
 use ottla_storage::config::{Durability, LogConfig};
 
 use super::broker::BrokerConfig;
@@ -114,11 +114,22 @@ pub struct CleanupPolicy {
     pub compact: bool,
 }
 
+/// How the broker compresses batches anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recompression {
+    /// The codec.
+    pub codec: Compression,
+    /// `compression.gzip.level` or `compression.zstd.level`; `None` is the codec's default.
+    pub level: Option<i32>,
+}
+
 /// All that holds for one topic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EffectiveTopicConfig {
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
+    /// `compression.type`; `None` keeps the producer's.
+    pub compression: Option<Recompression>,
     /// `delete.retention.ms`.
     pub delete_retention: Duration,
     /// `flush.messages` and `flush.ms`.
@@ -171,6 +182,7 @@ impl EffectiveTopicConfig {
                 delete: cleanup.iter().any(|policy| policy == "delete"),
                 compact: cleanup.iter().any(|policy| policy == "compact"),
             },
+            compression: recompression(values),
             delete_retention: values.milliseconds("delete.retention.ms"),
             durability: durability(values),
             index_interval_bytes: values.u32("index.interval.bytes"),
@@ -207,6 +219,22 @@ impl EffectiveTopicConfig {
             durability: self.durability,
         }
     }
+}
+
+fn recompression(values: &impl Values) -> Option<Recompression> {
+    let level = |name| Some(values.i32(name));
+    let (codec, level) = match values.text("compression.type").as_deref() {
+        Some("uncompressed") => (Compression::None, None),
+        Some("gzip") => {
+            let level = level("compression.gzip.level").filter(|level| *level >= 0);
+            (Compression::Gzip, level)
+        }
+        Some("snappy") => (Compression::Snappy, None),
+        Some("lz4") => (Compression::Lz4, None),
+        Some("zstd") => (Compression::Zstd, level("compression.zstd.level")),
+        _ => return None,
+    };
+    Some(Recompression { codec, level })
 }
 
 /// One record at most, or no time at all, in memory only means that the journal has it first.

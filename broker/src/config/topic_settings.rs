@@ -5,8 +5,6 @@ use super::setting::{Allowed, ConfigType, Scope, Setting, Synonym, Unit};
 use Allowed::{Any, AtLeast, Between, OneOf, Only, Ratio};
 use ConfigType::{Bool, Double, Int, List, Long, String};
 
-/// A producer's batches are stored and served as they came.
-const STORED_AS_SENT: &str = "batches are stored as the producer compressed them";
 const NO_TIERS: &str = "there is no remote storage";
 const NO_REPLICAS: &str = "there is one node and so no replica";
 
@@ -46,6 +44,7 @@ const fn topic(
         default: Some(default),
         allowed,
         scope,
+        dynamic: true,
         doc,
     }
 }
@@ -67,7 +66,8 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
         "-1",
         OneOf(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"]),
         &[same("compression.gzip.level")],
-        "Has no effect: batches are stored as the producer compressed them.",
+        "How hard the broker tries when it compresses by gzip itself, see `compression.type`. -1 \
+         is the codec's default.",
     ),
     topic(
         "compression.lz4.level",
@@ -75,18 +75,16 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
         "9",
         Between(1, 17),
         &[same("compression.lz4.level")],
-        "Has no effect: batches are stored as the producer compressed them.",
+        "Has no effect: there is one level of LZ4 here, the fastest.",
     ),
     topic(
         "compression.type",
         String,
         "producer",
-        Only {
-            value: "producer",
-            because: STORED_AS_SENT,
-        },
+        OneOf(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]),
         &[same("compression.type")],
-        "How stored batches are compressed. Always `producer`: as the producer compressed them.",
+        "How stored batches are compressed. `producer` keeps them as the producer compressed \
+         them, which costs nothing; otherwise the broker compresses batches of another codec anew.",
     ),
     topic(
         "compression.zstd.level",
@@ -94,7 +92,8 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
         "3",
         Between(-131_072, 22),
         &[same("compression.zstd.level")],
-        "Has no effect: batches are stored as the producer compressed them.",
+        "How hard the broker tries when it compresses by zstd itself, see `compression.type`. \
+         Levels below -7 are taken as -7.",
     ),
     topic(
         "delete.retention.ms",

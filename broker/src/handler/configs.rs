@@ -1,20 +1,29 @@
-//! DescribeConfigs (key 32): settings with their values, sources and meanings.
+//! DescribeConfigs (key 32): settings with their values, sources and meanings;
+//! ListConfigResources (74): whose settings there are.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::message::{
-    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
-    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym, Response,
+    ConfigResource, DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
+    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+    ListConfigResourcesRequest, ListConfigResourcesResponse, Response,
 };
 use ottla_protocol::{ErrorCode, StrBytes};
 
-use crate::config::{ConfigEntry, describe_broker, describe_topic};
+use crate::config::{ConfigEntry, describe_broker, describe_cluster_defaults, describe_topic};
 use crate::core::Core;
+use crate::service::Context;
 use crate::topic_name;
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+/// The code of a topic's configuration.
+pub(super) const TOPIC: i8 = 2;
+/// The code of a broker's configuration.
+pub(super) const BROKER: i8 = 4;
+/// The code of the log levels of a broker.
+pub(super) const BROKER_LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 pub(crate) fn describe(core: &Arc<Core>, request: DescribeConfigsRequest) -> Response {
     // Each resource once, so that an answer is not much larger than all there is to tell.
@@ -63,11 +72,13 @@ fn entries(
                     "This server does not host this topic-partition.".to_owned(),
                 ));
             };
-            Ok(describe_topic(&topic.overrides, &core.config))
+            Ok(describe_topic(&topic.overrides, &core.live_config.get()))
         }
-        // The empty name stands for the cluster-wide defaults, of which there are none.
-        BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if name.parse() == Ok(core.config.node_id) => Ok(describe_broker(&core.config)),
+        // The empty name stands for what is set for every broker.
+        BROKER if name.is_empty() => Ok(describe_cluster_defaults(&core.live_config.get())),
+        BROKER if name.parse() == Ok(core.config.node_id) => {
+            Ok(describe_broker(&core.live_config.get()))
+        }
         BROKER => Err((
             ErrorCode::InvalidRequest,
             format!(
@@ -80,6 +91,45 @@ fn entries(
             format!("Resource type {other} has no settings here; topics (2) and brokers (4) have."),
         )),
     }
+}
+
+/// The first ListConfigResources version that is not about client metrics alone.
+const FIRST_ALL_KINDS: i16 = 1;
+
+pub(crate) fn list(
+    core: &Core,
+    context: &Context,
+    request: &ListConfigResourcesRequest,
+) -> Response {
+    const KINDS: &[i8] = &[GROUP, CLIENT_METRICS, BROKER_LOGGER, BROKER, TOPIC];
+    let asked = match request.resource_types.as_slice() {
+        _ if context.api_version < FIRST_ALL_KINDS => &[CLIENT_METRICS],
+        [] => KINDS,
+        some => some,
+    };
+    if asked.iter().any(|kind| !KINDS.contains(kind)) {
+        return Response::ListConfigResources(ListConfigResourcesResponse {
+            error_code: ErrorCode::UnsupportedVersion,
+            ..Default::default()
+        });
+    }
+    let resource = |resource_type, resource_name| ConfigResource {
+        resource_name,
+        resource_type,
+    };
+    let mut config_resources = Vec::new();
+    if asked.contains(&BROKER) {
+        let id = StrBytes::from(core.config.node_id.to_string());
+        config_resources.push(resource(BROKER, id));
+    }
+    if asked.contains(&TOPIC) {
+        let topics = core.topics.all().into_iter();
+        config_resources.extend(topics.map(|topic| resource(TOPIC, topic.name.clone())));
+    }
+    Response::ListConfigResources(ListConfigResourcesResponse {
+        config_resources,
+        ..Default::default()
+    })
 }
 
 fn is_wanted(resource: &DescribeConfigsResource, name: &str) -> bool {

@@ -9,12 +9,15 @@ use ottla_protocol::message::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, Response,
     TopicProduceResponse,
 };
-use ottla_protocol::record::{Rejection, Rules, Validated, validate};
+use ottla_protocol::record::{
+    Compressor, RecordBatch, RecordError, Rejection, Rules, Validated, validate,
+};
 use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_storage::error::AppendError;
 use ottla_storage::log::{Append, Appended};
 use tokio::sync::Notify;
 
+use crate::config::Recompression;
 use crate::core::Core;
 use crate::memory_budget::{MemoryBudget, decompression_bytes};
 use crate::partition::{Partition, Registration};
@@ -110,15 +113,21 @@ struct Writer {
     transactional_id: Option<Arc<str>>,
 }
 
-/// Validates a batch; the memory that it takes to look into compressed ones is shared.
+/// Validates a batch and puts it under the topic's codec; the memory that it takes to look into
+/// compressed ones is shared.
 fn check(
     budget: &MemoryBudget,
     records: &Bytes,
     rules: &Rules,
+    recompression: Option<Recompression>,
     now_ms: i64,
 ) -> Result<Validated, Refusal> {
     let _claim = budget.claim(decompression_bytes(records, &rules.limits));
-    validate(records, rules, now_ms).map_err(refused)
+    let mut valid = validate(records, rules, now_ms).map_err(refused)?;
+    if let Some(recompression) = recompression {
+        valid.batch = recompressed(valid.batch, recompression, rules)?;
+    }
+    Ok(valid)
 }
 
 fn append(
@@ -131,7 +140,14 @@ fn append(
     let partition = topic.partition(index)?;
     let rules = topic.config.rules(writer.api_version);
     let records = records.unwrap_or_default();
-    let valid = check(&core.validation, &records, &rules, writer.now_ms)?;
+    let recompression = topic.config.compression;
+    let valid = check(
+        &core.validation,
+        &records,
+        &rules,
+        recompression,
+        writer.now_ms,
+    )?;
     let batch = Append {
         header: valid.head(0, 0),
         body: valid.batch.body(),
@@ -211,6 +227,34 @@ fn transaction_refusal(code: ErrorCode, api_version: i16) -> ErrorCode {
         }
         code => code,
     }
+}
+
+/// The batch under the codec that the topic asks for.
+fn recompressed(
+    batch: RecordBatch,
+    wanted: Recompression,
+    rules: &Rules,
+) -> Result<RecordBatch, Refusal> {
+    if batch.header().attributes.compression() == Ok(wanted.codec) {
+        return Ok(batch);
+    }
+    let failed = |error: RecordError| refused(error.into());
+    let mut compressor =
+        Compressor::new(wanted.codec, wanted.level).map_err(|error| failed(error.into()))?;
+    let batch = batch
+        .recompress(&mut compressor, &rules.limits)
+        .map_err(failed)?;
+    let size = batch.header().size();
+    if size > rules.max_batch_size {
+        return Err(Refusal {
+            message: Some(format!(
+                "record batch has {size} bytes under the topic's codec, more than the {} allowed",
+                rules.max_batch_size
+            )),
+            ..ErrorCode::MessageTooLarge.into()
+        });
+    }
+    Ok(batch)
 }
 
 fn refused(rejection: Rejection) -> Refusal {
@@ -390,7 +434,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..5 {
-                        let valid = check(budget, batch, &rules, 0);
+                        let valid = check(budget, batch, &rules, None, 0);
                         assert!(valid.is_ok_and(|valid| valid.decompressed_size > 512 << 10));
                     }
                 });

@@ -27,7 +27,7 @@ const FIRST_TOPIC_ID_DELETE: i16 = 6;
 const MAX_PARTITIONS: i32 = 100_000;
 
 /// Why a change was refused.
-type Refusal = (ErrorCode, String);
+pub(super) type Refusal = (ErrorCode, String);
 
 /// A topic as it is created on demand.
 pub(super) fn new_topic(core: &Core, name: &str) -> TopicEntry {
@@ -51,7 +51,9 @@ pub(super) async fn create_topic(core: &Arc<Core>, topic: TopicEntry) -> Result<
     )
 }
 
-fn accepted(reply: Result<CatalogReply, crate::machine::Unavailable>) -> Result<(), Refusal> {
+pub(super) fn accepted(
+    reply: Result<CatalogReply, crate::machine::Unavailable>,
+) -> Result<(), Refusal> {
     match reply {
         Ok(CatalogReply::Refused(code, reason)) => Err((code, reason)),
         Ok(_) => Ok(()),
@@ -219,7 +221,7 @@ fn created(
         }
     };
     let config = stored_config(&topic);
-    let configs = describe_topic(&config, &core.config)
+    let configs = describe_topic(&config, &core.live_config.get())
         .into_iter()
         .map(|entry| CreatableTopicConfigs {
             name: StrBytes::from_static(entry.name),

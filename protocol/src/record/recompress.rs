@@ -1,0 +1,90 @@
+//! A batch under another codec, for topics whose `compression.type` is not the producer's.
+//!
+//! Pure. The records stay the same bytes; only what stands around them changes.
+
+use bytes::Bytes;
+
+use super::batch::{BatchHeader, Compression, HEADER_LEN};
+use super::compression::{Compressor, Limits, decompress};
+use super::error::RecordError;
+use super::view::RecordBatch;
+
+impl RecordBatch {
+    /// This batch with its records as `compressor` compresses them.
+    ///
+    /// # Errors
+    /// [`RecordError::Compression`] when the records cannot be decompressed within `limits` or the
+    /// codec fails, [`RecordError::Header`] for an unknown codec.
+    pub fn recompress(
+        &self,
+        compressor: &mut Compressor,
+        limits: &Limits,
+    ) -> Result<Self, RecordError> {
+        let before = self.header();
+        let body = self.body();
+        let records = match before.attributes.compression()? {
+            Compression::None => body,
+            compression => Bytes::from(decompress(compression, &body, limits)?),
+        };
+        let mut bytes = vec![0; HEADER_LEN];
+        compressor.compress(&records, &mut bytes)?;
+        let body = bytes.get(HEADER_LEN..).unwrap_or_default();
+        let growth = i64::try_from(body.len()).unwrap_or(i64::MAX)
+            - i64::try_from(self.body().len()).unwrap_or(i64::MAX);
+        let length = i64::from(before.batch_length).saturating_add(growth);
+        let mut header = BatchHeader {
+            batch_length: i32::try_from(length).unwrap_or(i32::MAX),
+            attributes: before.attributes.with_compression(compressor.compression()),
+            ..*before
+        };
+        header.crc = header.compute_crc(body);
+        if let Some(head) = bytes.first_chunk_mut::<HEADER_LEN>() {
+            *head = header.encode();
+        }
+        Self::parse(bytes.into()).map(|(batch, _)| batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, BatchOptions};
+    use proptest::prelude::*;
+
+    const CODECS: [Compression; 5] = [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd,
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn records_are_the_same_under_every_codec(
+            values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 1..20),
+            from in 0_usize..5,
+        ) {
+            let options = BatchOptions { compression: CODECS[from], ..BatchOptions::default() };
+            let mut builder = BatchBuilder::new(options).unwrap();
+            for (at, value) in (0_i64..).zip(&values) {
+                builder.append(at, Some(b"key"), Some(value), &[]).unwrap();
+            }
+            let (batch, _) = RecordBatch::parse(builder.build().unwrap()).unwrap();
+            let limits = Limits::default();
+            let records = |batch: &RecordBatch| -> Vec<_> {
+                batch.records(&limits).unwrap().map(Result::unwrap).collect()
+            };
+            for to in CODECS {
+                let mut compressor = Compressor::new(to, None).unwrap();
+                let other = batch.recompress(&mut compressor, &limits).unwrap();
+                other.verify_crc().unwrap();
+                prop_assert_eq!(other.header().attributes.compression(), Ok(to));
+                prop_assert_eq!(other.bytes().len(), other.header().size());
+                prop_assert_eq!(records(&other), records(&batch));
+            }
+        }
+    }
+}
