@@ -14,5 +14,5 @@ mod clock;
 mod handing_over;
 mod life;
 mod raw;
-// mod seed;
+mod seed;
 // mod together;

@@ -13,6 +13,8 @@ pub(crate) fn sample(key: ApiKey, topic: &Topic) -> Option<Request> {
     group_sample(key)
         .or_else(|| offset_sample(key, topic))
         .or_else(|| topic_sample(key, topic))
+        .or_else(|| records_sample(key, topic))
+        .or_else(|| config_sample(key, topic))
         .or_else(|| transaction_sample(key, topic))
         .or_else(|| transaction_admin_sample(key, topic))
 }
@@ -273,6 +275,66 @@ fn transaction_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
                 }],
             }],
             ..Default::default()
+        }
+        .into(),
+        _ => return None,
+    })
+}
+
+fn records_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
+    let name = topic.name.clone();
+    Some(match key {
+        ApiKey::DeleteRecords => DeleteRecordsRequest {
+            topics: vec![DeleteRecordsTopic {
+                name,
+                partitions: vec![DeleteRecordsPartition {
+                    partition_index: 0,
+                    offset: 0,
+                }],
+            }],
+            timeout_ms: 30_000,
+        }
+        .into(),
+        ApiKey::DescribeLogDirs => DescribeLogDirsRequest {
+            topics: Some(vec![DescribableLogDirTopic {
+                topic: name,
+                partitions: vec![0],
+            }]),
+        }
+        .into(),
+        _ => return None,
+    })
+}
+
+fn config_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
+    const TOPIC: i8 = 2;
+    let resource_name = topic.name.clone();
+    let (name, value) = (text("retention.ms"), Some(text("1000")));
+    Some(match key {
+        ApiKey::AlterConfigs => AlterConfigsRequest {
+            resources: vec![AlterConfigsResource {
+                resource_type: TOPIC,
+                resource_name,
+                configs: vec![AlterableConfig { name, value }],
+            }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::IncrementalAlterConfigs => IncrementalAlterConfigsRequest {
+            resources: vec![IncrementalAlterConfigsResource {
+                resource_type: TOPIC,
+                resource_name,
+                configs: vec![IncrementalAlterableConfig {
+                    name,
+                    config_operation: 0,
+                    value,
+                }],
+            }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::ListConfigResources => ListConfigResourcesRequest {
+            resource_types: vec![TOPIC],
         }
         .into(),
         _ => return None,
