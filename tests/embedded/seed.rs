@@ -104,8 +104,7 @@ fn run(seed: u64) -> Vec<String> {
         }
         client.admin().describe_cluster().await.unwrap();
         broker.shutdown().await.unwrap();
-        let lines = std::mem::take(&mut *trace.lines.lock().unwrap());
-        lines
+        std::mem::take(&mut *trace.lines.lock().unwrap())
     })
 }
 
