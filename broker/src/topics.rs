@@ -17,6 +17,9 @@ use crate::config::{EffectiveTopicConfig, TopicConfig};
 use crate::live_config::LiveConfig;
 use crate::partition::Partition;
 
+#[cfg(test)]
+mod tests;
+
 /// A topic with its partitions.
 #[derive(Clone)]
 pub(crate) struct Topic {
@@ -237,9 +240,16 @@ impl Topics {
             topic_id,
             partition: i32::try_from(index).unwrap_or(i32::MAX),
         };
-        let log = match self.store.log(&identity.topic, identity.partition) {
-            Some(log) => log,
-            None => self.store.create_log(identity, config.to_log_config())?,
+        let found = self.store.log(&identity.topic, identity.partition);
+        let log = match found {
+            Some(log) if log.identity().topic_id == topic_id => log,
+            found => {
+                if found.is_some() {
+                    // Of a topic of this name whose deletion failed.
+                    self.store.delete_log(topic, identity.partition)?;
+                }
+                self.store.create_log(identity, config.to_log_config())?
+            }
         };
         log.set_config(config.to_log_config());
         Ok(Partition::new(log))
