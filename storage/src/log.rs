@@ -273,7 +273,8 @@ impl Log {
     }
 
     /// Replaces the settings, from the next append on. Whether appends go through the journal is
-    /// decided when the log is opened, and `index.interval.bytes` when a segment is.
+    /// decided when the log is opened, and `index.interval.bytes` when a segment is. A log that was
+    /// opened without the journal and is to have it syncs each append by itself until then.
     pub fn set_config(&self, config: LogConfig) {
         *self.config.write() = Arc::new(config);
     }

@@ -78,8 +78,9 @@ impl Log {
             }
             result => result?,
         };
-        if let Some(sink) = &self.sink {
-            sink.submitted();
+        match &self.sink {
+            Some(sink) => sink.submitted(),
+            None => self.flush_appended()?,
         }
         self.notify(moved);
         Ok(appended)
@@ -416,7 +417,7 @@ fn reserve(writer: &mut Writer, end: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn refused(error: io::Error) -> AppendError {
+pub(super) fn refused(error: io::Error) -> AppendError {
     match Shortage::of(&error) {
         Some(shortage) => AppendError::Short(shortage),
         None => AppendError::Disk(error),

@@ -3,9 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
+use super::append::refused;
 use super::{FlushPoint, Log, Status, Writer};
 use crate::config::Durability;
-use crate::error::{ChangeError, Failed, Shortage};
+use crate::error::{AppendError, ChangeError, Failed, Shortage};
 use crate::leader_epochs::LeaderEpochs;
 use crate::producer_snapshot::{self, Snapshot};
 use crate::segment::{Segment, write_aborted};
@@ -45,8 +46,12 @@ impl Log {
     /// behind the journal.
     #[must_use]
     pub fn needs_flush(&self, now_ms: i64) -> bool {
-        let Durability::PageCache { messages, interval } = self.config().durability else {
+        if self.is_journaled() {
             return false;
+        }
+        let (messages, interval) = match self.config().durability {
+            Durability::PageCache { messages, interval } => (messages, interval),
+            Durability::Journal => (1, None),
         };
         let writer = self.writer.lock();
         let Some(since) = writer.unflushed_since_ms else {
@@ -55,6 +60,21 @@ impl Log {
         let age_ms = u128::try_from(now_ms.saturating_sub(since)).unwrap_or(0);
         writer.unflushed_records >= messages
             || interval.is_some_and(|interval| age_ms >= interval.as_millis())
+    }
+
+    /// Syncs an append before it is acknowledged, if the settings ask for that since the log was
+    /// opened: the journal has it only from the next start on.
+    pub(super) fn flush_appended(&self) -> Result<(), AppendError> {
+        if self.config().durability != Durability::Journal || self.disk().is_volatile() {
+            return Ok(());
+        }
+        match self.flush() {
+            Ok(_) => Ok(()),
+            Err(ChangeError::Failed(failed)) => Err(AppendError::Failed(failed)),
+            Err(ChangeError::Closed) => Err(AppendError::Closed),
+            Err(ChangeError::Disk(error)) => Err(refused(error)),
+            Err(error) => Err(AppendError::Disk(io::Error::other(error))),
+        }
     }
 
     /// Flushes and takes no appends any more; it can still be read. After it, the log can be

@@ -76,8 +76,9 @@ pub fn append_together(
         logs.iter().for_each(|log| log.tell_failure());
     }
     let mut outcomes = result?;
-    if let Some(sink) = &sink {
-        sink.submitted();
+    match &sink {
+        Some(sink) => sink.submitted(),
+        None => logs.iter().try_for_each(|log| log.flush_appended())?,
     }
     outcomes.sort_by_key(|outcome| outcome.at);
     for outcome in &outcomes {

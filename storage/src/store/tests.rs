@@ -195,6 +195,26 @@ fn a_killed_store_keeps_what_it_acknowledged() {
 }
 
 #[test]
+fn a_log_that_is_to_be_durable_from_now_on_is_before_the_next_start() {
+    let disk = FaultyDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "cached", 1);
+    append(&log, "before");
+    log.set_config(LogConfig {
+        durability: Durability::Journal,
+        ..config("cached")
+    });
+    assert!(log.needs_flush(0));
+    append(&log, "after");
+    assert!(!log.needs_flush(0));
+    drop(store);
+    disk.lose_power(Unsynced::Lost);
+    let store = open(&disk);
+    let log = store.log("cached", 0).unwrap();
+    assert_eq!(bodies(&log), ["before", "after"]);
+}
+
+#[test]
 fn a_power_loss_takes_only_what_bypassed_the_journal() {
     let disk = FaultyDisk::new();
     let store = open(&disk);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use super::*;
+use crate::config::Durability;
 use crate::disk::{DirEntry, DiskLock};
 use crate::error::{AppendError, ChangeError};
 
@@ -267,6 +268,13 @@ fn a_torn_write_that_cannot_be_cut_fails_the_log() {
 fn a_failed_sync_is_final() {
     let disk = TearingDisk::new();
     let (log, heard) = open_on(Arc::new(disk.clone()), None);
+    log.set_config(LogConfig {
+        durability: Durability::PageCache {
+            messages: u64::MAX,
+            interval: None,
+        },
+        ..LogConfig::default()
+    });
     log.append(Spec::plain(1, 10).batch(), 0).unwrap();
     disk.refuses_syncs.store(true, Ordering::SeqCst);
     assert!(matches!(log.flush(), Err(ChangeError::Failed(_))));
