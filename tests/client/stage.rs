@@ -80,7 +80,6 @@ impl Stage {
     }
 
     /// A name that no other test of this run, or of one before, has.
-    #[expect(clippy::unused_self, reason = "what is named is of the stage")]
     pub fn name(&self, prefix: &str) -> String {
         let number = NAMES.fetch_add(1, Ordering::Relaxed);
         format!("{prefix}-{}-{number}", std::process::id())
