@@ -5,4 +5,6 @@
 mod admin;
 mod cluster;
 mod producer;
+pub mod rewire;
 pub mod stage;
+mod transactions;

@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use ottla_protocol::message::{
     InitProducerIdRequest, PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
-use ottla_protocol::{ErrorCode, StrBytes};
+use ottla_protocol::{ApiKey, ErrorCode, StrBytes};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ use super::Shared;
 use super::accumulator::Verdict;
 use super::batch::Batch;
 use super::sequence::Identity;
+use super::transaction::machine::{Answer, Next, Protocol, Refusal, Step};
+use super::transaction::step::{self, PRODUCE_V1, PRODUCE_V2};
 use crate::cluster::Topics;
 use crate::config::Acks;
 use crate::env::millis_i32;
@@ -38,9 +40,16 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut asking = false;
     let mut refresh: OptionFuture<BoxFuture<()>> = None.into();
     let mut refreshing = false;
+    let mut step: OptionFuture<BoxFuture<(Step, Result<Answer, Refusal>)>> = None.into();
+    let mut stepping = false;
+    let mut give_up_at: Option<Instant> = None;
     loop {
-        let drained = drain(&shared, &busy);
-        for (node, batches) in drained.requests {
+        if shared.is_closing() {
+            let limit = || shared.cluster.env.now() + shared.config.transaction_timeout;
+            shared.abandon(*give_up_at.get_or_insert_with(limit));
+        }
+        let mut drained = drain(&shared, &busy);
+        for (node, batches) in std::mem::take(&mut drained.requests) {
             *busy.entry(node).or_default() += 1;
             under_way.push(Box::pin(send(Arc::clone(&shared), node, batches)));
         }
@@ -49,14 +58,27 @@ pub(super) async fn run(shared: Arc<Shared>) {
             identity = Some(ask).into();
             asking = true;
         }
-        let stale = shared.take_stale(drained.leaderless);
+        let stale = shared.take_stale(std::mem::take(&mut drained.leaderless));
         if !stale.is_empty() && !refreshing {
             let refreshed: BoxFuture<_> = Box::pin(refresh_metadata(Arc::clone(&shared), stale));
             refresh = Some(refreshed).into();
             refreshing = true;
         }
+        match next_step(&shared) {
+            Next::Nothing => {}
+            Next::At(at) => drained.wake_by(at),
+            Next::Ask(next) => {
+                let asked: BoxFuture<_> = Box::pin(step::ask(Arc::clone(&shared), next));
+                step = Some(asked).into();
+                stepping = true;
+            }
+        }
         if shared.is_closing() && under_way.is_empty() && shared.is_settled() {
             break;
+        }
+        let now = shared.cluster.env.now();
+        if let Some(at) = give_up_at.filter(|at| *at > now) {
+            drained.wake_by(at);
         }
         let wake_at = drained.wake_at;
         tokio::select! {
@@ -75,12 +97,30 @@ pub(super) async fn run(shared: Arc<Shared>) {
                     Err(error) => shared.fail_queued(&error),
                 }
             }
+            Some((step, answer)) = &mut step, if stepping => {
+                stepping = false;
+                step_answered(&shared, &step, answer);
+            }
             Some(()) = &mut refresh, if refreshing => refreshing = false,
             () = shared.wake.notified() => {}
             () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
         }
     }
+    shared.end_transactions();
     shared.cluster.close_lane(shared.lane);
+}
+
+fn next_step(shared: &Shared) -> Next {
+    let now = shared.cluster.env.now();
+    let next = shared.accumulator.lock().next_step(now);
+    shared.has_turned();
+    next
+}
+
+fn step_answered(shared: &Shared, step: &Step, answer: Result<Answer, Refusal>) {
+    let (now, fraction) = (shared.cluster.env.now(), shared.cluster.env.fraction());
+    let mut accumulator = shared.accumulator.lock();
+    accumulator.step_answered(step, answer, now, fraction);
 }
 
 fn drain(shared: &Shared, busy: &BTreeMap<i32, usize>) -> super::accumulator::Drained {
@@ -178,12 +218,17 @@ async fn init_producer_id(shared: Arc<Shared>) -> Result<Identity, Error> {
 
 /// Sends one request and gives every batch its verdict.
 async fn send(shared: Arc<Shared>, node: i32, mut batches: Vec<Batch>) -> Returned {
+    let protocol = shared.protocol();
     let (request, ids) = match build(&shared, &mut batches) {
         Ok(request) => request,
         Err(error) => return (node, unanswered(batches, &CallError::unsent(error))),
     };
     // A topic without id can only be named by name.
     let cap = if ids { i16::MAX } else { BY_NAME };
+    let cap = match protocol {
+        Some(Protocol::V1) => cap.min(PRODUCE_V1),
+        Some(Protocol::V2) | None => cap,
+    };
     let now = shared.cluster.env.now();
     let deadline = batches
         .iter()
@@ -202,6 +247,10 @@ async fn send(shared: Arc<Shared>, node: i32, mut batches: Vec<Batch>) -> Return
             return (node, unanswered(batches, &CallError::unsent(error)));
         }
     };
+    if protocol == Some(Protocol::V2) && connection.serves_less(ApiKey::Produce, PRODUCE_V2) {
+        let error = Error::Unsupported("transactions that add partitions by themselves".to_owned());
+        return (node, unanswered(batches, &CallError::unsent(error)));
+    }
     if shared.config.acks == Acks::None {
         let sent = connection.send_unanswered(request, cap, timeout).await;
         let verdicts = match sent {
@@ -260,7 +309,7 @@ fn build(shared: &Shared, batches: &mut [Batch]) -> Result<(ProduceRequest, bool
     }
     let ids = topics.values().all(|topic| !topic.topic_id.is_nil());
     let request = ProduceRequest {
-        transactional_id: None,
+        transactional_id: shared.config.transactional_id.as_deref().map(Into::into),
         acks: match shared.config.acks {
             Acks::None => 0,
             Acks::Leader => 1,
