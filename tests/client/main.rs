@@ -2,5 +2,6 @@
 //! `OTTLA_BOOTSTRAP` names. `in_process.rs` runs the same tests without a socket.
 
 mod admin;
+mod consumer;
 mod producer;
 pub mod stage;
