@@ -4,6 +4,7 @@
 
 mod admin;
 mod cluster;
+mod consumer;
 mod producer;
 pub mod rewire;
 pub mod stage;
