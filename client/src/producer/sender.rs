@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
 use ottla_protocol::message::{
     InitProducerIdRequest, PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -34,80 +33,115 @@ type Returned = (i32, Vec<(Batch, Verdict)>);
 
 /// Runs until the producer is closed and nothing is left to send.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut under_way: FuturesUnordered<BoxFuture<Returned>> = FuturesUnordered::new();
-    let mut busy: BTreeMap<i32, usize> = BTreeMap::new();
-    let mut identity: OptionFuture<BoxFuture<Result<Identity, Error>>> = None.into();
-    let mut asking = false;
-    let mut refresh: OptionFuture<BoxFuture<()>> = None.into();
-    let mut refreshing = false;
-    let mut step: OptionFuture<BoxFuture<(Step, Result<Answer, Refusal>)>> = None.into();
-    let mut stepping = false;
-    let mut give_up_at: Option<Instant> = None;
+    let mut sender = Sender::new(shared);
     loop {
-        if shared.is_closing() {
-            let limit = || shared.cluster.env.now() + shared.config.transaction_timeout;
-            shared.abandon(*give_up_at.get_or_insert_with(limit));
-        }
-        let mut drained = drain(&shared, &busy);
-        for (node, batches) in std::mem::take(&mut drained.requests) {
-            *busy.entry(node).or_default() += 1;
-            under_way.push(Box::pin(send(Arc::clone(&shared), node, batches)));
-        }
-        if drained.needs_identity && !asking {
-            let ask: BoxFuture<_> = Box::pin(init_producer_id(Arc::clone(&shared)));
-            identity = Some(ask).into();
-            asking = true;
-        }
-        let stale = shared.take_stale(std::mem::take(&mut drained.leaderless));
-        if !stale.is_empty() && !refreshing {
-            let refreshed: BoxFuture<_> = Box::pin(refresh_metadata(Arc::clone(&shared), stale));
-            refresh = Some(refreshed).into();
-            refreshing = true;
-        }
-        match next_step(&shared) {
-            Next::Nothing => {}
-            Next::At(at) => drained.wake_by(at),
-            Next::Ask(next) => {
-                let asked: BoxFuture<_> = Box::pin(step::ask(Arc::clone(&shared), next));
-                step = Some(asked).into();
-                stepping = true;
-            }
-        }
-        if shared.is_closing() && under_way.is_empty() && shared.is_settled() {
+        let wake_at = sender.begin();
+        if sender.is_done() {
             break;
         }
+        sender.wait(wake_at).await;
+    }
+    sender.shared.end_transactions();
+    sender.shared.cluster.close_lane(sender.shared.lane);
+}
+
+/// What the task has under way.
+struct Sender {
+    shared: Arc<Shared>,
+    requests: FuturesUnordered<BoxFuture<Returned>>,
+    /// How many of them go to each broker.
+    busy: BTreeMap<i32, usize>,
+    identity: Option<BoxFuture<Result<Identity, Error>>>,
+    refresh: Option<BoxFuture<()>>,
+    step: Option<BoxFuture<(Step, Result<Answer, Refusal>)>>,
+    /// Set when the producer closes: a transaction may take until then to end.
+    give_up_at: Option<Instant>,
+}
+
+impl Sender {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            requests: FuturesUnordered::new(),
+            busy: BTreeMap::new(),
+            identity: None,
+            refresh: None,
+            step: None,
+            give_up_at: None,
+        }
+    }
+
+    /// Begins all that can begin. Returns when to look again if nothing else happens.
+    fn begin(&mut self) -> Option<Instant> {
+        let shared = &self.shared;
         let now = shared.cluster.env.now();
-        if let Some(at) = give_up_at.filter(|at| *at > now) {
+        if shared.is_closing() {
+            let limit = now + shared.config.transaction_timeout;
+            shared.abandon(*self.give_up_at.get_or_insert(limit));
+        }
+        let mut drained = drain(shared, &self.busy);
+        for (node, batches) in std::mem::take(&mut drained.requests) {
+            *self.busy.entry(node).or_default() += 1;
+            let request = Box::pin(send(Arc::clone(shared), node, batches));
+            self.requests.push(request);
+        }
+        if drained.needs_identity && self.identity.is_none() {
+            self.identity = Some(Box::pin(init_producer_id(Arc::clone(shared))));
+        }
+        // While one is under way, those that come up wait for the next.
+        if self.refresh.is_none() {
+            let stale = shared.take_stale(std::mem::take(&mut drained.leaderless));
+            if !stale.is_empty() {
+                self.refresh = Some(Box::pin(refresh_metadata(Arc::clone(shared), stale)));
+            }
+        }
+        match next_step(shared) {
+            Next::Nothing => {}
+            Next::At(at) => drained.wake_by(at),
+            Next::Ask(step) => self.step = Some(Box::pin(step::ask(Arc::clone(shared), step))),
+        }
+        if let Some(at) = self.give_up_at.filter(|at| *at > now) {
             drained.wake_by(at);
         }
-        let wake_at = drained.wake_at;
+        drained.wake_at
+    }
+
+    fn is_done(&self) -> bool {
+        self.shared.is_closing() && self.requests.is_empty() && self.shared.is_settled()
+    }
+
+    /// Waits until something comes back, or there may be something new.
+    async fn wait(&mut self, wake_at: Option<Instant>) {
+        let shared = &self.shared;
         tokio::select! {
             biased;
-            Some((node, returned)) = under_way.next() => {
-                if let Some(count) = busy.get_mut(&node) {
+            Some((node, returned)) = self.requests.next() => {
+                if let Some(count) = self.busy.get_mut(&node) {
                     *count = count.saturating_sub(1);
                 }
-                take_back(&shared, returned);
+                take_back(shared, returned);
             }
-            Some(answer) = &mut identity, if asking => {
-                asking = false;
-                match answer {
-                    Ok(new) => shared.accumulator.lock().set_identity(new),
-                    Err(error) if error.is_retriable() => {}
-                    Err(error) => shared.fail_queued(&error),
-                }
-            }
-            Some((step, answer)) = &mut step, if stepping => {
-                stepping = false;
-                step_answered(&shared, &step, answer);
-            }
-            Some(()) = &mut refresh, if refreshing => refreshing = false,
+            answer = under_way(&mut self.identity) => match answer {
+                Ok(new) => shared.accumulator.lock().set_identity(new),
+                Err(error) if error.is_retriable() => {}
+                Err(error) => shared.fail_queued(&error),
+            },
+            (step, answer) = under_way(&mut self.step) => step_answered(shared, &step, answer),
+            () = under_way(&mut self.refresh) => {}
             () = shared.wake.notified() => {}
             () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
         }
     }
-    shared.end_transactions();
-    shared.cluster.close_lane(shared.lane);
+}
+
+/// The outcome of what is under way; waits for ever if nothing is.
+async fn under_way<T>(what: &mut Option<BoxFuture<T>>) -> T {
+    let Some(future) = what else {
+        return std::future::pending().await;
+    };
+    let outcome = future.await;
+    *what = None;
+    outcome
 }
 
 fn next_step(shared: &Shared) -> Next {

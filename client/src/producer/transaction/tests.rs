@@ -167,81 +167,55 @@ fn a_transaction_without_anything_in_it_ends_without_a_request() {
     }
 }
 
+/// An open transaction to which `then` has happened.
+fn after(then: impl FnOnce(&mut Machine)) -> Bench {
+    let mut bench = Bench::open(Protocol::V2);
+    then(&mut bench.machine);
+    bench
+}
+
 /// What each call answers in each state: `begin`, `admit`, `commit`, `abort`, and whether batches
 /// may be sent. `None` waits.
 #[test]
 fn every_call_in_every_state() {
+    const YES: Option<bool> = Some(true);
+    const NO: Option<bool> = Some(false);
     type Prepare = fn() -> Bench;
-    let dead = || {
-        let mut bench = Bench::ready(Protocol::V2);
-        bench.machine.kill(Error::Closed);
-        bench
-    };
-    let table: [(&str, Prepare, [Option<bool>; 5]); 7] = [
-        (
-            "initializing",
-            Bench::new,
-            [None, Some(false), Some(true), Some(true), Some(false)],
-        ),
+    let table: [(&str, u64, Prepare, [Option<bool>; 5]); 7] = [
+        ("initializing", 0, Bench::new, [None, NO, YES, YES, NO]),
         (
             "ready",
+            0,
             || Bench::ready(Protocol::V2),
-            [Some(true), Some(false), Some(true), Some(true), Some(false)],
+            [YES, NO, YES, YES, NO],
         ),
-        (
-            "open",
-            || Bench::open(Protocol::V2),
-            [Some(false), Some(true), Some(true), Some(true), Some(true)],
-        ),
+        ("open", 1, || after(|_| ()), [NO, YES, YES, YES, YES]),
         (
             "committing",
-            || {
-                let mut bench = Bench::open(Protocol::V2);
-                bench.machine.commit(1).unwrap();
-                bench
-            },
-            [None, Some(false), Some(true), Some(false), Some(true)],
+            1,
+            || after(|machine| machine.commit(1).unwrap()),
+            [None, NO, YES, NO, YES],
         ),
         (
             "aborting",
-            || {
-                let mut bench = Bench::open(Protocol::V2);
-                bench.machine.abort(1).unwrap();
-                bench
-            },
-            [None, Some(false), Some(false), Some(true), Some(false)],
+            1,
+            || after(|machine| machine.abort(1).unwrap()),
+            [None, NO, NO, YES, NO],
         ),
         (
             "broken",
-            || {
-                let mut bench = Bench::open(Protocol::V2);
-                bench.machine.fail(abortable());
-                bench
-            },
-            [
-                Some(false),
-                Some(false),
-                Some(false),
-                Some(true),
-                Some(false),
-            ],
+            1,
+            || after(|machine| machine.fail(abortable())),
+            [NO, NO, NO, YES, NO],
         ),
         (
             "dead",
-            dead,
-            [
-                Some(false),
-                Some(false),
-                Some(false),
-                Some(false),
-                Some(false),
-            ],
+            1,
+            || after(|machine| machine.kill(Error::Closed)),
+            [NO, NO, NO, NO, NO],
         ),
     ];
-    for (state, prepare, expected) in table {
-        let number = prepare().machine.begin().and_then(Result::ok).unwrap_or(1);
-        // The number of the transaction that is open, or of one that was.
-        let number = if state == "ready" { 0 } else { number };
+    for (state, number, prepare, expected) in table {
         let found = [
             prepare().machine.begin().map(|begun| begun.is_ok()),
             Some(prepare().machine.admit(number, partition()).is_ok()),
