@@ -62,7 +62,6 @@ final class AdminTourGroups {
         alter("", IDLE, offsets);
         alter(" of no topic", IDLE, Map.of(new TopicPartition(ABSENT, 0), new OffsetAndMetadata(2)));
         alter(" with a long note", IDLE, Map.of(ZERO, new OffsetAndMetadata(2, "n".repeat(5000))));
-        alter(" without a group", "", offsets);
         tour.answer("listConsumerGroupOffsets", () -> committed(IDLE));
         tour.answer("listConsumerGroupOffsets of no group", () -> committed(ABSENT));
         tour.answer("listConsumerGroupOffsets of partitions", () -> {
@@ -151,6 +150,7 @@ final class AdminTourGroups {
     private void deletion() {
         tour.answer("deleteConsumerGroups", () -> AdminTour.each(
                 admin.deleteConsumerGroups(List.of(IDLE, BUSY, ABSENT)).deletedGroups()));
+        alter(" without a group", "", Map.of(ZERO, new OffsetAndMetadata(2)));
     }
 
     private void otherTypes() {

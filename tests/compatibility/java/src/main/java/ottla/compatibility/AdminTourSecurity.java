@@ -89,9 +89,6 @@ final class AdminTourSecurity {
         alter("set for a client", entity("client-id", "guide"), "request_percentage", 200.5, false);
         tour.settle();
         describe(" then", ClientQuotaFilter.all());
-        describe(" of users", ClientQuotaFilter.contains(List.of(ClientQuotaFilterComponent.ofEntityType("user"))));
-        describe(" of one user", ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofEntity("user", "tourist"))));
-        describe(" of the default user", ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofDefaultEntity("user"))));
         describe(" of an unknown entity", ClientQuotaFilter.contains(List.of(ClientQuotaFilterComponent.ofEntityType("planet"))));
         describe(" of users twice", ClientQuotaFilter.contains(List.of(
                 ClientQuotaFilterComponent.ofEntityType("user"), ClientQuotaFilterComponent.ofEntity("user", "a"))));
