@@ -9,6 +9,7 @@ pub mod config;
 mod connection;
 mod core;
 pub mod env;
+mod fetch_session;
 mod group;
 mod handler;
 mod housekeeping;

@@ -18,6 +18,7 @@ mod api_versions;
 mod cluster;
 mod configs;
 mod fetch;
+mod fetch_session;
 mod frames;
 mod group_admin;
 mod groups;
