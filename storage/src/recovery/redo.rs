@@ -1,6 +1,6 @@
 //! Shell. Puts the bytes of the journal back into the segments, where they differ.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ struct Target {
 /// Applies the journal's entries in their order.
 pub(crate) struct Redo<'a> {
     disk: &'a dyn Disk,
-    targets: HashMap<LogKey, Target>,
+    targets: BTreeMap<LogKey, Target>,
     open: HashMap<(LogKey, i64), Arc<dyn DiskFile>>,
     touched: BTreeSet<(LogKey, i64)>,
     written: u64,
@@ -46,7 +46,7 @@ impl<'a> Redo<'a> {
     pub(crate) fn new(disk: &'a dyn Disk) -> Self {
         Self {
             disk,
-            targets: HashMap::new(),
+            targets: BTreeMap::new(),
             open: HashMap::new(),
             touched: BTreeSet::new(),
             written: 0,
@@ -153,7 +153,7 @@ impl<'a> Redo<'a> {
     /// have been in the page cache only, and the journal is about to be given up (D4).
     ///
     /// Returns what was found for each log and the number of bytes written.
-    pub(crate) fn finish(mut self) -> io::Result<(HashMap<LogKey, Redone>, u64)> {
+    pub(crate) fn finish(self) -> io::Result<(HashMap<LogKey, Redone>, u64)> {
         for (key, base) in &self.touched {
             let Some(target) = self.targets.get(key) else {
                 continue;
@@ -168,7 +168,7 @@ impl<'a> Redo<'a> {
             file.sync()?;
         }
         let mut redone = HashMap::new();
-        for (key, target) in self.targets.drain() {
+        for (key, target) in self.targets {
             if target.created {
                 self.disk.sync_dir(&target.dir)?;
             }
