@@ -42,7 +42,7 @@ const APIS: [ApiKey; 9] = [
 
 /// Goes on for a while, and then heals everything.
 pub(crate) async fn reign(world: World) {
-    let acts = 3 + world.below(5);
+    let acts = 2 + world.below(5);
     for _ in 0..acts {
         world.pause(1_500).await;
         act(&world).await;

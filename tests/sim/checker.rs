@@ -146,7 +146,10 @@ impl<'a> Checker<'a> {
                 }
                 if !seen.insert((*place, stored.id)) {
                     self.report(Violation::Duplicated, format!("{stored:x?} at {place:?}"));
-                } else if newest.insert(*producer, *number).is_some_and(|newest| newest > *number) {
+                } else if newest
+                    .insert(*producer, *number)
+                    .is_some_and(|newest| newest > *number)
+                {
                     self.report(Violation::Reordered, format!("{stored:x?} at {place:?}"));
                 }
             }
@@ -185,7 +188,8 @@ impl<'a> Checker<'a> {
                 .log(place)
                 .iter()
                 .find(|stored| stored.offset >= wanted && visible(stored));
-            let what = || format!("reader {reader} of {place:?} got {id:x?} at {offset}, not {next:x?}");
+            let what =
+                || format!("reader {reader} of {place:?} got {id:x?} at {offset}, not {next:x?}");
             if found.map(|stored| stored.id) != id || id.is_none() {
                 self.report(Violation::TakenBack, what());
             } else if committed && found.is_some_and(|stored| !stored.committed) {
@@ -275,14 +279,19 @@ impl<'a> Checker<'a> {
                     asked,
                     ..
                 } if generation >= 0 => {
-                    let newer = |(known, newer): &(Moment, i32)| *known < asked && *newer > generation;
-                    if generations.get(group).is_some_and(|known| known.iter().any(newer)) {
+                    let newer =
+                        |(known, newer): &(Moment, i32)| *known < asked && *newer > generation;
+                    if generations
+                        .get(group)
+                        .is_some_and(|known| known.iter().any(newer))
+                    {
                         self.report(Violation::FencedCommit, format!("{event:?}"));
                     }
                 }
                 Event::Initialised { instance } => instances.push((moment, instance)),
                 Event::Accepted { instance, asked } => {
-                    let newer = |(known, newer): &(Moment, u32)| *known < asked && *newer > instance;
+                    let newer =
+                        |(known, newer): &(Moment, u32)| *known < asked && *newer > instance;
                     if instances.iter().any(newer) {
                         self.report(Violation::FencedProducer, format!("{event:?}"));
                     }

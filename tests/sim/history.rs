@@ -43,7 +43,10 @@ pub(crate) enum Event {
     /// The power was gone: what was only in memory may be lost.
     PowerLost,
     /// A member was told that it is in this generation.
-    Joined { group: &'static str, generation: i32 },
+    Joined {
+        group: &'static str,
+        generation: i32,
+    },
     /// A commit, asked for then, was accepted. Those of transactions have generation -1.
     Committed {
         group: &'static str,

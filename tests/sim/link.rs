@@ -31,7 +31,7 @@ impl Link {
             service,
             connection: None,
             client_id: StrBytes::from(client_id),
-            patience: Duration::from_secs(3),
+            patience: Duration::from_secs(7),
         }
     }
 
@@ -73,6 +73,7 @@ impl Link {
         offset: i64,
         committed: bool,
         max_bytes: i32,
+        max_wait_ms: i32,
     ) -> Result<PartitionData, Lost> {
         let partition = FetchPartition {
             partition,
@@ -81,7 +82,7 @@ impl Link {
             ..Default::default()
         };
         let request = FetchRequest {
-            max_wait_ms: 300,
+            max_wait_ms,
             min_bytes: 1,
             max_bytes,
             isolation_level: i8::from(committed),
@@ -125,7 +126,9 @@ pub(crate) fn read(data: &PartitionData, position: i64) -> (Vec<Found>, i64) {
         let batch = batch.expect("a batch");
         batch.verify_crc().expect("an intact batch");
         let header = *batch.header();
-        while let Some(aborted) = aborted.next_if(|aborted| aborted.first_offset <= header.last_offset()) {
+        while let Some(aborted) =
+            aborted.next_if(|aborted| aborted.first_offset <= header.last_offset())
+        {
             dropped.insert(aborted.producer_id);
         }
         next = header.next_offset();

@@ -36,7 +36,10 @@ const FAILED: &str = include_str!("failed_seeds.txt");
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a number")),
+    )
 }
 
 /// Runs all `seeds` on all cores and panics if one finds something.

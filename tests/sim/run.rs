@@ -66,22 +66,37 @@ async fn live(world: &World) {
     let w = || world.clone();
     let records = |least: u64| least + world.below(30);
     let (orders, notes, cached) = (records(15), records(5), records(5));
-    spawn("orders", tasks.spawn(producer::produce(w(), ORDERS, 2, true, orders)));
-    spawn("notes", tasks.spawn(producer::produce(w(), NOTES, 1, false, notes)));
-    spawn("cached", tasks.spawn(producer::produce(w(), CACHED, 1, true, cached)));
+    spawn(
+        "orders",
+        tasks.spawn(producer::produce(w(), ORDERS, 2, true, orders)),
+    );
+    spawn(
+        "notes",
+        tasks.spawn(producer::produce(w(), NOTES, 1, false, notes)),
+    );
+    spawn(
+        "cached",
+        tasks.spawn(producer::produce(w(), CACHED, 1, true, cached)),
+    );
     let implicit = world.chance(60);
     spawn("pump", tasks.spawn(pump::run(w(), implicit)));
     if world.chance(40) {
         let (world, after) = (w(), world.below(6_000));
-        spawn("second pump", tasks.spawn(async move {
-            sleep(Duration::from_millis(after)).await;
-            pump::run(world, implicit).await;
-        }));
+        spawn(
+            "second pump",
+            tasks.spawn(async move {
+                sleep(Duration::from_millis(after)).await;
+                pump::run(world, implicit).await;
+            }),
+        );
     }
     spawn("member a", tasks.spawn(member::take_part(w(), "a")));
     spawn("member b", tasks.spawn(member::take_part(w(), "b")));
     for place in places() {
-        spawn("reader", tasks.spawn(reader::follow(w(), place, world.chance(50))));
+        spawn(
+            "reader",
+            tasks.spawn(reader::follow(w(), place, world.chance(50))),
+        );
     }
     spawn("chaos", tasks.spawn(chaos::reign(w())));
     let over = timeout(DEADLINE, async {
@@ -95,7 +110,10 @@ async fn live(world: &World) {
         }
     });
     if over.await.is_err() {
-        world.broke(format_args!("not over: {:?}", names.values().collect::<Vec<_>>()));
+        world.broke(format_args!(
+            "not over: {:?}",
+            names.values().collect::<Vec<_>>()
+        ));
     }
 }
 
@@ -128,7 +146,9 @@ async fn bury(world: &World) -> Remains {
         let stored: Vec<_> = stored.collect();
         let seen = stored.iter().filter(|stored| stored.committed).count();
         if seen != committed.len() {
-            world.broke(format_args!("{place:?}: committed records that are not there"));
+            world.broke(format_args!(
+                "{place:?}: committed records that are not there"
+            ));
         }
         remains.logs.insert(place, stored);
     }
@@ -156,7 +176,7 @@ async fn read_all(world: &World, place: Place, committed: bool) -> Option<Vec<Fo
     let topic = world.topic_id(place.topic);
     let (mut records, mut position) = (Vec::new(), 0);
     loop {
-        let fetched = link.fetch(topic, place.partition, position, committed, 1 << 20);
+        let fetched = link.fetch(topic, place.partition, position, committed, 1 << 20, 0);
         let data = fetched.await.ok()?;
         if data.error_code != ErrorCode::None {
             world.history.tell((place, data.error_code));
@@ -176,4 +196,3 @@ async fn read_all(world: &World, place: Place, committed: bool) -> Option<Vec<Fo
         position = next;
     }
 }
-

@@ -95,7 +95,7 @@ impl World {
         let disk = SimulatedDisk::new();
         let trace = history.clone();
         disk.observe(Arc::new(move |call: &Call| {
-            trace.mix((call.number, call.operation, &call.path));
+            trace.mix((call.operation, call.path.as_os_str()));
         }));
         Self(Arc::new(Shared {
             seed,
@@ -255,7 +255,10 @@ impl Shared {
             num_partitions,
             replication_factor: 1,
             configs: if name == CACHED {
-                vec![setting("flush.messages", "1000"), setting("flush.ms", "2000")]
+                vec![
+                    setting("flush.messages", "1000"),
+                    setting("flush.ms", "2000"),
+                ]
             } else {
                 Vec::new()
             },

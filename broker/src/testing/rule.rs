@@ -154,9 +154,7 @@ mod tests {
         let mut ask = |api, client| rules.decide(api, client, now, &mut random);
         assert_eq!(ask(ApiKey::Produce, "me"), None);
         assert_eq!(ask(ApiKey::Fetch, "you"), None);
-        (0..4)
-            .map(|_| ask(ApiKey::Fetch, "me").is_some())
-            .collect()
+        (0..4).map(|_| ask(ApiKey::Fetch, "me").is_some()).collect()
     }
 
     #[test]

@@ -188,10 +188,7 @@ fn a_reader_of_committed_records_passes_over_aborted_ones() {
     let both = [sent(A, 7), sent(A, 8)];
     let with = |read: Event| [both.as_slice(), &[read_from(true, 0), read]].concat();
     assert_eq!(found(&with(read(1, 8)), &remains), []);
-    assert_eq!(
-        found(&with(read(0, 7)), &remains),
-        [Violation::AbortedRead]
-    );
+    assert_eq!(found(&with(read(0, 7)), &remains), [Violation::AbortedRead]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ struct Assigned {
     place: Place,
     reader: u32,
     position: i64,
+    committed: i64,
     at_end: bool,
 }
 
@@ -95,6 +96,7 @@ impl Member {
                 place,
                 reader,
                 position,
+                committed: position,
                 at_end: false,
             });
         }
@@ -145,14 +147,16 @@ impl Member {
             for at in &mut assigned {
                 self.read(at).await?;
             }
-            if self.world.chance(4) && !self.world.is_calm() {
+            let stalled = self.world.chance(4) && !self.world.is_calm();
+            if stalled {
                 // Longer than the session: the commit below is one of the past.
                 sleep(Duration::from_secs(15)).await;
             }
-            for at in &assigned {
-                if at.position > 0 && !self.commit(at).await? {
+            for at in &mut assigned {
+                if (at.position > at.committed || stalled) && !self.commit(at).await? {
                     return Ok(false);
                 }
+                at.committed = at.position;
             }
             if self.heartbeat().await? != ErrorCode::None {
                 return Ok(false);
@@ -161,7 +165,7 @@ impl Member {
                 self.leave().await?;
                 return Ok(true);
             }
-            self.world.pause(300).await;
+            self.world.pause(600).await;
         }
     }
 
@@ -170,7 +174,7 @@ impl Member {
         let id = self.world.topic_id(topic);
         let data = self
             .link
-            .fetch(id, partition, assigned.position, false, 600)
+            .fetch(id, partition, assigned.position, false, 600, 500)
             .await?;
         let reader = assigned.reader;
         match data.error_code {

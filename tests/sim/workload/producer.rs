@@ -23,7 +23,10 @@ pub(crate) async fn produce(
         ("batch.size", (100 + world.below(900)).to_string()),
         ("request.timeout.ms", "2000".to_owned()),
         ("delivery.timeout.ms", "120000".to_owned()),
-        ("max.in.flight.requests.per.connection", (1 + world.below(5)).to_string()),
+        (
+            "max.in.flight.requests.per.connection",
+            (1 + world.below(5)).to_string(),
+        ),
     ];
     let client = Client::builder()
         .in_process(world.service())

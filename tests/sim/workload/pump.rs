@@ -139,7 +139,7 @@ impl Pump {
                 if self.world.is_complete(ORDERS) {
                     return Ok(());
                 }
-                self.world.pause(300).await;
+                self.world.pause(800).await;
             }
         }
     }
@@ -184,7 +184,10 @@ impl Pump {
         for partition in 0..PARTITIONS {
             let at = positions.entry(partition).or_default();
             let topic = self.world.topic_id(ORDERS);
-            let data = self.link.fetch(topic, partition, *at, true, 500).await?;
+            let data = self
+                .link
+                .fetch(topic, partition, *at, true, 500, 200)
+                .await?;
             self.check(data.error_code)?;
             let (found, next) = read(&data, *at);
             if found.is_empty() {

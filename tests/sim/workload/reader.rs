@@ -25,7 +25,14 @@ pub(crate) async fn follow(world: World, place: Place, committed: bool) {
     begin(reader, position);
     loop {
         let max_bytes = i32::try_from(200 + world.below(2000)).expect("a size");
-        let fetched = link.fetch(topic, place.partition, position, committed, max_bytes);
+        let fetched = link.fetch(
+            topic,
+            place.partition,
+            position,
+            committed,
+            max_bytes,
+            4_000,
+        );
         match fetched.await {
             Ok(data) if data.error_code == ErrorCode::None => {
                 let (found, next) = read(&data, position);
@@ -33,8 +40,8 @@ pub(crate) async fn follow(world: World, place: Place, committed: bool) {
                     let (offset, id) = (found.offset, found.id);
                     world.history.add(Event::Read { reader, offset, id });
                 }
-                let decided = data.last_stable_offset < 0
-                    || data.last_stable_offset == data.high_watermark;
+                let decided =
+                    data.last_stable_offset < 0 || data.last_stable_offset == data.high_watermark;
                 let at_end = next == data.high_watermark && decided;
                 if at_end && position == next && world.is_complete(place.topic) {
                     return;
@@ -54,7 +61,9 @@ pub(crate) async fn follow(world: World, place: Place, committed: bool) {
                 begin(reader, position);
             }
             // A crash may leave a log without the journal in a state that is not served.
-            Ok(data) if data.error_code == ErrorCode::KafkaStorageError && place.topic == CACHED => {
+            Ok(data)
+                if data.error_code == ErrorCode::KafkaStorageError && place.topic == CACHED =>
+            {
                 if world.is_complete(place.topic) {
                     return;
                 }
