@@ -42,7 +42,7 @@ pub(crate) enum Event {
     OutOfRange { reader: u32, offset: i64 },
     /// The power was gone: what was only in memory may be lost.
     PowerLost,
-    /// A member was told that it is in this generation.
+    /// A member was told what it gets in this generation.
     Joined {
         group: &'static str,
         generation: i32,

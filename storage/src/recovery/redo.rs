@@ -98,8 +98,10 @@ impl<'a> Redo<'a> {
         let known = usize::try_from(size - header.position).unwrap_or(usize::MAX);
         let known = known.min(entry.bytes.len());
         let found = file.read_at(header.position, known)?;
-        if found.len() < entry.bytes.len() || found != entry.bytes {
-            file.write_at(header.position, &[IoSlice::new(&entry.bytes)])?;
+        // Even where it is there: a sync that failed may have left pages that look clean and are
+        // on no disk, and only what is written again is synced again.
+        file.write_at(header.position, &[IoSlice::new(&entry.bytes)])?;
+        if found != entry.bytes {
             self.written += entry.bytes.len() as u64;
         }
         Ok(())
@@ -198,6 +200,7 @@ mod tests {
 
     use super::*;
     use crate::disk::faulty::{FaultyDisk, Unsynced};
+    use crate::disk::simulated::{Loss, SimulatedDisk};
 
     const KEY: LogKey = LogKey {
         topic_id: Uuid::from_u128(1),
@@ -276,6 +279,29 @@ mod tests {
         let entries = [entry(0, 2, 2, b"bb"), entry(0, 4, 3, b"cc")];
         assert_eq!(redo(&disk, 0, &entries), whole(3));
         assert_eq!(contents(&disk, 0).unwrap(), "aabbcc");
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_in_memory_only_is_written_again() {
+        let disk = SimulatedDisk::new();
+        let dir = Path::new("t-0");
+        disk.create_dir(dir).unwrap();
+        disk.sync_dir(Path::new("")).unwrap();
+        let path = layout::log_file(dir, 0);
+        let file = disk.open(&path, OpenMode::New).unwrap();
+        file.write_at(0, &[IoSlice::new(b"aa")]).unwrap();
+        disk.sync_dir(dir).unwrap();
+        disk.fail_syncs(".log");
+        assert!(file.sync().is_err());
+        // The process ends and the machine goes on: what it reads looks whole.
+        disk.kill();
+        let mut redo = Redo::new(&disk);
+        redo.target(KEY, dir, 0, 0);
+        redo.apply(&entry(0, 0, 2, b"aa")).unwrap();
+        redo.finish().unwrap();
+        disk.lose_power(Loss::Everything);
+        let file = disk.open(&path, OpenMode::Existing).unwrap();
+        assert_eq!(file.size().unwrap(), 2);
     }
 
     #[test]

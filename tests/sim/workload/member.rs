@@ -71,13 +71,13 @@ impl Member {
         }
         self.member_id.clone_from(&joined.member_id);
         self.generation = joined.generation_id;
+        let Some(partitions) = self.sync(&joined).await? else {
+            return Ok(false);
+        };
         self.world.history.add(Event::Joined {
             group: GROUP,
             generation: self.generation,
         });
-        let Some(partitions) = self.sync(&joined).await? else {
-            return Ok(false);
-        };
         let mut assigned = Vec::new();
         for partition in partitions {
             let place = Place {
