@@ -122,7 +122,7 @@ fn lost() -> Verdict {
 
 #[test]
 fn a_batch_lingers_until_it_is_full_flushed_or_its_time_has_come() {
-    let mut bench = Bench::new(ProducerConfig::default());
+    let mut bench = Bench::new(ProducerConfig::default().enable_idempotence(false));
     let _delivery = bench.append(1);
     let look = |bench: &mut Bench| {
         let drained = bench
