@@ -22,6 +22,8 @@ mod record_codec;
 mod retention;
 mod server;
 mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod topic_name;
 mod topics;
 mod transaction;
