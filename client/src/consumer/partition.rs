@@ -1,6 +1,9 @@
 //! Pure. One assigned partition: where it is read, what is buffered, what was handed out and what
 //! of that is done.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
