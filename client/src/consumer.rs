@@ -208,13 +208,17 @@ impl Consumer {
             max_records: shared.config.max_poll_records,
             reading: &shared.reading,
             tracked: shared.config.group_id.is_some(),
+            ahead: fetch::ahead(&shared.config),
         };
         let now = shared.cluster.env.now();
         let mut state = shared.state.lock();
-        let handed = state.next(&wants, now)?;
-        state.returned |= matches!(handed, Ok(Handed::PollIntervalExceeded));
+        let handed = state.next(&wants, now);
+        let wake = state.take_wake();
         drop(state);
-        shared.driver.notify_one();
+        if wake {
+            shared.driver.notify_one();
+        }
+        let handed = handed?;
         if let Ok(Handed::Records(records)) = &handed {
             for interceptor in &shared.interceptors {
                 interceptor.on_consume(records);
