@@ -5,19 +5,22 @@
 
 mod aborted;
 mod index;
+mod output;
 mod read;
 mod scan;
+pub(crate) mod swap;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use ottla_protocol::record::BatchHeader;
+use ottla_protocol::record::{BatchHeader, RecordError};
 use parking_lot::{Mutex, RwLock};
 
 use self::aborted::AbortedIndex;
 pub(crate) use self::aborted::{AbortedSummary, write_all as write_aborted};
+pub(crate) use self::output::SegmentOutput;
 pub(crate) use self::index::{Check, SegmentIndex, SegmentScan};
 pub(crate) use self::scan::{Batch, ScanError, Scanner, check_header};
 use crate::disk::{Disk, DiskFile, OpenMode};
@@ -51,6 +54,8 @@ pub(crate) struct Segment {
     index: RwLock<Option<SegmentIndex>>,
     /// Transactions whose abort markers are in this segment.
     aborted: RwLock<AbortedIndex>,
+    /// Its files are about to go: what is in memory stays there.
+    pinned: AtomicBool,
 }
 
 impl Segment {
@@ -70,6 +75,7 @@ impl Segment {
             file: Mutex::new(None),
             index: RwLock::new(index),
             aborted: RwLock::default(),
+            pinned: AtomicBool::new(false),
         }
     }
 
@@ -131,8 +137,22 @@ impl Segment {
         Ok(opened)
     }
 
+    /// Makes the segment readable for as long as it is in memory, whatever becomes of its files.
+    ///
+    /// # Errors
+    /// As the disk, or when the batches cannot be read.
+    pub(crate) fn pin(&self) -> Result<(), ReadError> {
+        self.pinned.store(true, Ordering::Release);
+        self.file()?;
+        self.load_aborted()?;
+        self.with_index(|_| ())
+    }
+
     /// Closes the file and forgets the index; for sealed segments.
     pub(crate) fn release(&self) {
+        if self.pinned.load(Ordering::Acquire) {
+            return;
+        }
         *self.file.lock() = None;
         // In a volatile disk the index is nowhere else.
         if !self.home.disk.is_volatile() {
@@ -308,6 +328,18 @@ impl Segment {
         ))
     }
 
+    /// A scanner over all of a sealed segment.
+    pub(crate) fn whole_scanner(&self) -> io::Result<Scanner> {
+        let positions = 0..self.size();
+        let first_offset = Some(self.base_offset);
+        Ok(Scanner::new(
+            self.file()?,
+            positions,
+            first_offset,
+            SCAN_WINDOW,
+        ))
+    }
+
     /// The newest timestamp, and the last offset of the first batch that has it.
     pub(crate) fn largest_timestamp(&self) -> Result<Option<TimeEntry>, ReadError> {
         self.with_index(SegmentIndex::largest)
@@ -340,6 +372,15 @@ impl Segment {
             }
         }
         Ok(())
+    }
+
+    /// The error of a reader who could not make sense of the records of a batch.
+    pub(crate) fn damaged(&self, header: &BatchHeader, error: &RecordError) -> ReadError {
+        ReadError::Corrupt {
+            segment_base_offset: self.base_offset,
+            position: 0,
+            reason: format!("the batch at offset {}: {error}", header.base_offset),
+        }
     }
 
     /// The error of a reader who met `error` in this segment.

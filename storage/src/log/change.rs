@@ -82,6 +82,12 @@ impl Log {
         if producer_snapshot::sync_between(disk, dir, usable)? {
             return Ok(());
         }
+        self.store_producers()
+    }
+
+    /// Stores what is known of producers, durably.
+    pub(super) fn store_producers(&self) -> io::Result<()> {
+        let (disk, dir) = (self.disk(), &self.home.dir);
         let (log_end_offset, bytes, epochs) = {
             let writer = self.writer.lock();
             let snapshot = Snapshot::new(&writer.producers, &self.segments());

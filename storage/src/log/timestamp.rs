@@ -119,7 +119,12 @@ fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<
     let offset_of = |entry: TimeEntry| base + i64::from(entry.relative_offset);
     let is_readable = (start..end.offset).contains(&offset_of(known));
     let from = if is_readable {
-        offset_of(known)
+        let batch = segment.locate(offset_of(known), limit)?;
+        // Compaction may have left no record in it: then any other may be the newest.
+        if batch.is_some_and(|batch| batch.header.record_count > 0) {
+            return Ok(batch);
+        }
+        base
     } else {
         // It is deleted, or not visible yet: up to the last entry below the end, none is newer
         // than that entry.
@@ -136,12 +141,11 @@ fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<
         .map_err(|error| segment.corrupt(error))?
     {
         let timestamp = batch.header.max_timestamp;
-        if timestamp >= 0 && largest.is_none_or(|largest| timestamp > largest.header.max_timestamp)
+        if timestamp >= 0
+            && batch.header.record_count > 0
+            && largest.is_none_or(|largest| timestamp > largest.header.max_timestamp)
         {
             largest = Some(batch);
-        }
-        if is_readable {
-            break;
         }
     }
     Ok(largest)
