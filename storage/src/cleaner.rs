@@ -344,7 +344,10 @@ impl Cleaning {
         let after = done.output.as_ref().map_or(0, SegmentOutput::size);
         let before: u64 = done.segments.iter().map(|segment| segment.size()).sum();
         if done.is_changed {
-            match self.log.replace_segments(&done.segments, &mut done.output)? {
+            match self
+                .log
+                .replace_segments(&done.segments, &mut done.output)?
+            {
                 Replaced::Done => {}
                 Replaced::NotYet => {
                     *current = Some(done);
@@ -417,9 +420,8 @@ impl Batches {
                 .verify(&found)
                 .and_then(|()| scanner.read(&found))
                 .map_err(|error| segment.corrupt(error))?;
-            let (batch, _) = RecordBatch::parse(bytes).map_err(|error| {
-                segment.corrupt(ScanError::invalid(found.position, error))
-            })?;
+            let (batch, _) = RecordBatch::parse(bytes)
+                .map_err(|error| segment.corrupt(ScanError::invalid(found.position, error)))?;
             return Ok(Some((Arc::clone(segment), batch)));
         }
     }

@@ -147,9 +147,7 @@ impl ProducerState {
         };
         match entry.batches.back() {
             Some(batch) => batch.last_offset == header.last_offset(),
-            None => {
-                header.attributes.is_control() && header.producer_epoch == entry.producer_epoch
-            }
+            None => header.attributes.is_control() && header.producer_epoch == entry.producer_epoch,
         }
     }
 

@@ -20,8 +20,8 @@ use parking_lot::{Mutex, RwLock};
 
 use self::aborted::AbortedIndex;
 pub(crate) use self::aborted::{AbortedSummary, write_all as write_aborted};
-pub(crate) use self::output::SegmentOutput;
 pub(crate) use self::index::{Check, SegmentIndex, SegmentScan};
+pub(crate) use self::output::SegmentOutput;
 pub(crate) use self::scan::{Batch, ScanError, Scanner, check_header};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::ReadError;

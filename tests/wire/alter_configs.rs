@@ -10,7 +10,7 @@ use ottla_protocol::record::{BatchOptions, Batches, Compression};
 
 use crate::support::{Client, NOW_MS, Server, batch, batch_with, text, values, versions};
 
-const TOPIC: i8 = 2;
+pub(crate) const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
 const SET: i8 = 0;
@@ -46,7 +46,7 @@ impl Client {
         (outcome.error_code, message)
     }
 
-    async fn set(&mut self, kind: i8, name: &str, key: &str, value: &str) {
+    pub(crate) async fn set(&mut self, kind: i8, name: &str, key: &str, value: &str) {
         let change = resource(kind, name, &[(SET, key, Some(value))]);
         assert_eq!(self.alter(change).await, (ErrorCode::None, String::new()));
     }

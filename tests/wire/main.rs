@@ -16,6 +16,7 @@
 mod alter_configs;
 mod api_versions;
 mod cluster;
+mod compaction;
 mod configs;
 mod fetch;
 mod frames;

@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::tail::{Tail, TailFacts, Verdict, verdict};
 use super::compact::CleanerState;
+use super::tail::{Tail, TailFacts, Verdict, verdict};
 use super::{CommitSink, FlushPoint, Log, LogIdentity, Status, Writer, replay};
 use crate::config::{Durability, LogConfig};
 use crate::disk::{Disk, OpenMode};

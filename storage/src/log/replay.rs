@@ -99,7 +99,10 @@ fn reset_aborted(
             .is_ok()
     };
     // Compaction has made one of several since.
-    if !summaries.range(first_base..).all(|(base, _)| is_there(base)) {
+    if !summaries
+        .range(first_base..)
+        .all(|(base, _)| is_there(base))
+    {
         return forget_aborted(segments).map(|()| false);
     }
     for segment in segments {

@@ -73,11 +73,7 @@ pub(crate) struct SegmentOutput {
 
 impl SegmentOutput {
     /// A new file for the segments from `base_offset` to below `end_offset`.
-    pub(crate) fn create(
-        home: SegmentHome,
-        base_offset: i64,
-        end_offset: i64,
-    ) -> io::Result<Self> {
+    pub(crate) fn create(home: SegmentHome, base_offset: i64, end_offset: i64) -> io::Result<Self> {
         let temporary = temporary_file(&swap_file(&home.dir, base_offset, end_offset));
         let file = home.disk.open(&temporary, OpenMode::Any)?;
         let output = Self {
@@ -198,7 +194,11 @@ impl SegmentOutput {
     }
 
     fn write(&mut self) -> io::Result<u64> {
-        let parts: Vec<IoSlice<'_>> = self.gathered.iter().map(|part| IoSlice::new(part)).collect();
+        let parts: Vec<IoSlice<'_>> = self
+            .gathered
+            .iter()
+            .map(|part| IoSlice::new(part))
+            .collect();
         let bytes = as_u64(self.gathered_bytes);
         self.file.write_at(self.size - bytes, &parts)?;
         self.gathered.clear();

@@ -130,7 +130,9 @@ pub(super) fn keyed_batch(records: &[Pair], timestamp: i64, options: BatchOption
     for (key, value) in records {
         let value = value.map(|value| [value; 40]);
         let value = value.as_ref().map(|value| &value[..]);
-        builder.append(timestamp, Some(&[*key]), value, &[]).unwrap();
+        builder
+            .append(timestamp, Some(&[*key]), value, &[])
+            .unwrap();
     }
     let (batch, _) = RecordBatch::parse(builder.build().unwrap()).unwrap();
     Append {
@@ -219,7 +221,15 @@ impl Run {
     fn open(&mut self, tail: Tail) {
         self.epoch += 1;
         let disk = Arc::clone(&self.disk);
-        let log = Log::open(disk, &self.dir, identity(), compacted(), self.epoch, None, tail);
+        let log = Log::open(
+            disk,
+            &self.dir,
+            identity(),
+            compacted(),
+            self.epoch,
+            None,
+            tail,
+        );
         self.log = Some(log.unwrap());
     }
 
@@ -251,7 +261,11 @@ impl Run {
             ..BatchOptions::default()
         };
         let append = keyed_batch(records, self.now_ms, options);
-        let appended = self.log.as_ref().unwrap().append(append.clone(), self.now_ms);
+        let appended = self
+            .log
+            .as_ref()
+            .unwrap()
+            .append(append.clone(), self.now_ms);
         let base_offset = appended.unwrap().base_offset;
         let mut transaction = None;
         if let Some(state) = state {
@@ -489,7 +503,10 @@ fn a_tombstone_goes_when_its_time_has_passed_and_not_before() {
     assert_eq!(visible(&log), [(1, 2, Some(2)), (2, 1, None)]);
     let horizons = |log: &Log| {
         let batches = stable_batches(log);
-        batches.iter().filter_map(|batch| batch.header().delete_horizon()).collect::<Vec<_>>()
+        batches
+            .iter()
+            .filter_map(|batch| batch.header().delete_horizon())
+            .collect::<Vec<_>>()
     };
     assert_eq!(horizons(&log), [6_000]);
     // Each compaction needs something dirty.
@@ -535,7 +552,9 @@ fn what_does_not_fit_takes_more_passes() {
     log.roll().unwrap();
     let passes = clean(&log, 10 * SLOT_BYTES, 0);
     assert_eq!(passes, 3);
-    let newest: Vec<_> = (0..20).map(|key| (i64::from(key) * 2 + 1, key, Some(2))).collect();
+    let newest: Vec<_> = (0..20)
+        .map(|key| (i64::from(key) * 2 + 1, key, Some(2)))
+        .collect();
     assert_eq!(visible(&log), newest);
 }
 
