@@ -75,7 +75,7 @@ enum Stage {
         mapped_end: i64,
         transactions: Transactions,
         groups: VecDeque<Vec<Arc<Segment>>>,
-        current: Option<Rewrite>,
+        current: Option<Box<Rewrite>>,
     },
 }
 
@@ -272,13 +272,13 @@ impl Cleaning {
         let output = self
             .log
             .begin_output(first.base_offset(), last.next_offset())?;
-        *current = Some(Rewrite {
+        *current = Some(Box::new(Rewrite {
             source: Batches::new(segments.clone()),
             is_changed: segments.len() > 1,
             segments,
             output: Some(output),
             is_written: false,
-        });
+        }));
         Ok((0, Next::GoOn))
     }
 

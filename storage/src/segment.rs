@@ -11,7 +11,7 @@ mod scan;
 pub(crate) mod swap;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
@@ -360,13 +360,25 @@ impl Segment {
     /// Removes the files of this segment; the batches last, so that a crash leaves no index alone.
     pub(crate) fn remove_files(&self) -> io::Result<()> {
         let dir = &self.home.dir;
-        for path in [
-            offset_index_file(dir, self.base_offset),
-            time_index_file(dir, self.base_offset),
+        self.remove_indexes()?;
+        self.remove_all(&[
             transaction_index_file(dir, self.base_offset),
             log_file(dir, self.base_offset),
-        ] {
-            match self.home.disk.remove(&path) {
+        ])
+    }
+
+    /// Removes the files that can be made anew at any time.
+    pub(crate) fn remove_indexes(&self) -> io::Result<()> {
+        let dir = &self.home.dir;
+        self.remove_all(&[
+            offset_index_file(dir, self.base_offset),
+            time_index_file(dir, self.base_offset),
+        ])
+    }
+
+    fn remove_all(&self, paths: &[PathBuf]) -> io::Result<()> {
+        for path in paths {
+            match self.home.disk.remove(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }

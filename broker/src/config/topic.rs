@@ -211,7 +211,7 @@ impl EffectiveTopicConfig {
     /// The part that storage needs.
     #[must_use]
     pub fn to_log_config(&self) -> LogConfig {
-        let compaction = self.cleanup_policy.compact.then(|| Compaction {
+        let compaction = self.cleanup_policy.compact.then_some(Compaction {
             min_cleanable_dirty_ratio: self.min_cleanable_dirty_ratio,
             min_lag: self.min_compaction_lag,
             max_lag: self.max_compaction_lag,

@@ -210,7 +210,7 @@ impl World {
         .unwrap();
         for key in keys {
             self.value = self.value.wrapping_add(1);
-            let value = (self.value % 5 != 0).then_some(self.value);
+            let value = (!self.value.is_multiple_of(5)).then_some(self.value);
             self.sent(
                 topic,
                 [Entry::Record {
