@@ -386,6 +386,14 @@ impl Log {
         Arc::clone(&self.segments.read())
     }
 
+    /// Where a new segment lives, and how densely it is indexed from now on.
+    fn new_home(&self) -> SegmentHome {
+        SegmentHome {
+            index_interval_bytes: self.config().index_interval_bytes,
+            ..self.home.clone()
+        }
+    }
+
     fn disk(&self) -> &dyn Disk {
         &*self.home.disk
     }

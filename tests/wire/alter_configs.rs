@@ -52,7 +52,12 @@ impl Client {
     }
 
     /// The value of a setting and the source it is from.
-    async fn setting(&mut self, kind: i8, name: &str, key: &str) -> Option<(String, i8)> {
+    pub(crate) async fn setting(
+        &mut self,
+        kind: i8,
+        name: &str,
+        key: &str,
+    ) -> Option<(String, i8)> {
         let request = DescribeConfigsRequest {
             resources: vec![DescribeConfigsResource {
                 resource_type: kind,

@@ -40,7 +40,7 @@ fn keyed(records: &[Pair<'_>], compression: Compression) -> Bytes {
 }
 
 /// Moves the broker's clock.
-async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
@@ -61,7 +61,8 @@ impl Client {
         }
     }
 
-    async fn log_start(&mut self, topic: &Topic) -> i64 {
+    /// Where the log starts.
+    pub(crate) async fn log_start(&mut self, topic: &Topic) -> i64 {
         let partition = ListOffsetsPartition {
             timestamp: -2,
             ..Default::default()

@@ -34,5 +34,6 @@ mod records;
 mod samples;
 mod support;
 mod topic_pages;
+mod topic_settings;
 mod topics;
 mod transactions;

@@ -161,7 +161,7 @@ impl Log {
         let _maintenance = self.maintenance.lock();
         self.check_changeable()?;
         Ok(SegmentOutput::create(
-            self.home.clone(),
+            self.new_home(),
             base_offset,
             end_offset,
         )?)

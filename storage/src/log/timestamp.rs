@@ -119,12 +119,7 @@ fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<
     let offset_of = |entry: TimeEntry| base + i64::from(entry.relative_offset);
     let is_readable = (start..end.offset).contains(&offset_of(known));
     let from = if is_readable {
-        let batch = segment.locate(offset_of(known), limit)?;
-        // Compaction may have left no record in it: then any other may be the newest.
-        if batch.is_some_and(|batch| batch.header.record_count > 0) {
-            return Ok(batch);
-        }
-        base
+        offset_of(known)
     } else {
         // It is deleted, or not visible yet: up to the last entry below the end, none is newer
         // than that entry.
@@ -146,6 +141,9 @@ fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<
             && largest.is_none_or(|largest| timestamp > largest.header.max_timestamp)
         {
             largest = Some(batch);
+        }
+        if is_readable {
+            break;
         }
     }
     Ok(largest)

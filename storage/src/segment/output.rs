@@ -26,8 +26,6 @@ struct Gap {
     base_offset: i64,
     next_offset: i64,
     leader_epoch: i32,
-    /// Newest timestamp of what was there, so that retention takes the segment no earlier.
-    max_timestamp: i64,
 }
 
 impl Gap {
@@ -43,7 +41,7 @@ impl Gap {
             attributes: Attributes::default(),
             last_offset_delta: i32::try_from(delta).unwrap_or(i32::MAX),
             base_timestamp: -1,
-            max_timestamp: self.max_timestamp,
+            max_timestamp: -1,
             producer_id: -1,
             producer_epoch: -1,
             base_sequence: -1,
@@ -123,12 +121,10 @@ impl SegmentOutput {
             base_offset: header.base_offset,
             next_offset: header.next_offset(),
             leader_epoch: header.partition_leader_epoch,
-            max_timestamp: header.max_timestamp,
         };
         match &mut self.gap {
             Some(open) if open.leader_epoch == gap.leader_epoch => {
                 open.next_offset = gap.next_offset;
-                open.max_timestamp = open.max_timestamp.max(gap.max_timestamp);
             }
             _ => {
                 self.close_gap();
