@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, CatalogCommand, CatalogLimits, ConfigScope};
+use crate::cleaning;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::{Env, SEEDED_START_MS, millis};
@@ -192,6 +193,7 @@ impl BrokerBuilder {
             stop.clone(),
         ));
         tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
+        tasks.spawn(cleaning::run(Arc::clone(&core), stop.clone()));
         transaction::shell::free_hanging(&core);
         // Without them, the first transactional producer would have to try again.
         transaction::shell::reserve_producer_ids(&core).await;

@@ -5,6 +5,7 @@
 
 mod broker;
 mod catalog;
+mod cleaning;
 pub mod config;
 mod connection;
 mod core;

@@ -3,6 +3,7 @@
 //! Shell over pure parts. Synchronous; the broker decides on which thread it runs. No clock and no
 //! randomness: times are parameters.
 
+pub mod cleaner;
 pub mod config;
 pub mod disk;
 pub mod error;
@@ -10,6 +11,7 @@ pub mod log;
 pub mod store;
 
 mod checkpoint;
+mod compaction;
 mod index;
 mod journal;
 mod layout;
