@@ -197,7 +197,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::disk::faulty::{FaultyDisk, Unsynced};
+    use crate::disk::simulated::{Loss, SimulatedDisk};
 
     const KEY: LogKey = LogKey {
         topic_id: Uuid::from_u128(1),
@@ -219,8 +219,8 @@ mod tests {
     }
 
     /// A log with these segments, all on disk.
-    fn disk(segments: &[(i64, &[u8])]) -> FaultyDisk {
-        let disk = FaultyDisk::new();
+    fn disk(segments: &[(i64, &[u8])]) -> SimulatedDisk {
+        let disk = SimulatedDisk::new();
         let dir = Path::new("t-0");
         disk.create_dir(dir).unwrap();
         disk.sync_dir(Path::new("")).unwrap();
@@ -235,12 +235,12 @@ mod tests {
         disk
     }
 
-    fn redo(disk: &FaultyDisk, durable_end: i64, entries: &[RedoEntry]) -> Option<Redone> {
+    fn redo(disk: &SimulatedDisk, durable_end: i64, entries: &[RedoEntry]) -> Option<Redone> {
         redo_from(disk, 0, durable_end, entries)
     }
 
     fn redo_from(
-        disk: &FaultyDisk,
+        disk: &SimulatedDisk,
         log_start_offset: i64,
         durable_end: i64,
         entries: &[RedoEntry],
@@ -251,11 +251,11 @@ mod tests {
             redo.apply(entry).unwrap();
         }
         let (redone, _) = redo.finish().unwrap();
-        disk.lose_power(Unsynced::Lost);
+        disk.lose_power(Loss::Everything);
         redone.get(&KEY).copied()
     }
 
-    fn contents(disk: &FaultyDisk, base: i64) -> Option<Bytes> {
+    fn contents(disk: &SimulatedDisk, base: i64) -> Option<Bytes> {
         let path = layout::log_file(Path::new("t-0"), base);
         let file = disk.open(&path, OpenMode::Existing).ok()?;
         let len = usize::try_from(file.size().unwrap()).unwrap();
