@@ -18,13 +18,13 @@ use crate::world::{World, open};
 /// States after a crash in a usual run.
 const STATES: usize = 20_000;
 /// Rounds of the workload; each way to stop comes at least once.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 4;
 /// States made of each loss: after the crash, after another one in recovery, after another one behind it.
 const STATES_OF_A_LOSS: usize = 3;
 /// Changes of the longest recovery, about.
 const RECOVERY_CHANGES: usize = 128;
 /// Of so many states, one is opened without its indexes as well.
-const WITHOUT_INDEXES: u64 = 4;
+const WITHOUT_INDEXES: u64 = 8;
 
 /// A moment at which the machine may stop.
 struct Moment {
@@ -57,6 +57,7 @@ fn record() -> (Vec<Moment>, Vec<Call>) {
     disk.observe(Arc::new(observer));
     let mut world = World::new(disk, ledger, true);
     work(&mut world, ROUNDS);
+    world.close();
     std::mem::take(&mut *recorded.lock())
 }
 

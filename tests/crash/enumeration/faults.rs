@@ -11,17 +11,32 @@ use parking_lot::Mutex;
 use crate::crashes::{guarded, recover};
 use crate::ledger::Ledger;
 use crate::parallel::in_parallel;
+use crate::scars;
 use crate::sites::{self, Site};
 use crate::work::work;
-use crate::world::World;
+use crate::world::{CACHED, World};
 
 /// Rounds of the workload: enough for each call site to be reached.
-const ROUNDS: usize = 4;
-/// In a usual run, each call site fails so often in each way.
-const SAMPLES: usize = 2;
+const ROUNDS: usize = 3;
+/// In a usual run, each call site fails so often in each way, once for good and once for a moment.
+const SAMPLES: usize = 1;
 
-/// Call sites that no workload of a reasonable size reaches, and why.
-const EXEMPT: [(&str, &str); 0] = [];
+/// Call sites that the workload does not reach, and why.
+const EXEMPT: [(&str, &str); 4] = [
+    (
+        "recovery/redo.rs: self.disk.open(&path, OpenMode::Existing)?",
+        "more than 256 segments",
+    ),
+    (
+        "journal/file.rs: self.disk.remove(&self.path)?",
+        "needs a thread that is stopped",
+    ),
+    (
+        "log/change.rs: file.truncate(end.position)?",
+        "the store cuts nothing that is not durable",
+    ),
+    ("log/change.rs: file.sync()?", "the same"),
+];
 
 /// A call of the workload that is to fail.
 #[derive(Debug, Clone, Copy)]
@@ -34,13 +49,31 @@ struct Case {
 /// A call, and the line of the storage crate that made it.
 struct Recorded {
     call: Call,
-    site: (String, usize),
+    /// `None` for a call of the test.
+    site: Option<(String, usize)>,
 }
 
 fn run(disk: &SimulatedDisk) -> (World, Arc<Mutex<Ledger>>) {
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let mut world = World::new(disk.clone(), Arc::clone(&ledger), true);
+    disk.fill("00000001.journal");
+    work(&mut world, 1);
+    disk.make_room();
     work(&mut world, ROUNDS);
+    scars::suffer(&mut world);
+    world.store = None;
+    disk.kill();
+    scars::leave(disk);
+    world.reopen(true);
+    world.look();
+    work(&mut world, 1);
+    world.look();
+    scars::expose(&mut world);
+    world.store = None;
+    disk.kill();
+    scars::damage(disk);
+    // Nothing is promised of it any more.
+    ledger.lock().topics.remove(CACHED);
     world.reopen(true);
     (world, ledger)
 }
@@ -100,7 +133,7 @@ fn cases(recorded: &[Recorded], all: bool) -> Vec<Case> {
     // Later calls of a site come upon more.
     for (call, found) in recorded.iter().enumerate().rev() {
         for kind in FaultKind::ALL {
-            if !kind.suits(found.call.operation) {
+            if found.site.is_none() || !kind.suits(found.call.operation) {
                 continue;
             }
             for lasting in [false, true] {
@@ -122,10 +155,10 @@ fn cases(recorded: &[Recorded], all: bool) -> Vec<Case> {
 }
 
 fn covers(recorded: &[Recorded], site: &Site) -> bool {
-    recorded.iter().any(|found| {
-        let (file, line) = &found.site;
-        *file == site.file && (site.first_line..=site.last_line).contains(line)
-    })
+    recorded
+        .iter()
+        .filter_map(|found| found.site.as_ref())
+        .any(|(file, line)| *file == site.file && (site.first_line..=site.last_line).contains(line))
 }
 
 #[test]
@@ -137,11 +170,7 @@ fn whichever_call_fails_the_store_keeps_its_promises() {
     let missed: BTreeSet<_> = sites
         .iter()
         .filter(|site| !covers(&recorded, site))
-        .filter(|site| {
-            !EXEMPT
-                .iter()
-                .any(|(text, _)| site.to_string().contains(text))
-        })
+        .filter(|site| !EXEMPT.iter().any(|(place, _)| *place == site.place()))
         .collect();
     for site in &missed {
         eprintln!("never called: {site}");
@@ -150,9 +179,8 @@ fn whichever_call_fails_the_store_keeps_its_promises() {
     in_parallel(cases.len(), |number| {
         let case = cases[number];
         if let Err(error) = guarded(|| fail(case)) {
-            let found = &recorded[case.call];
-            let (file, line) = &found.site;
-            eprintln!("{case:?} at {file}:{line}, {:?}: {error}", found.call);
+            let Recorded { call, site } = &recorded[case.call];
+            eprintln!("{case:?} at {site:?}, {call:?}: {error}");
             failures.fetch_add(1, Ordering::Relaxed);
         }
     });

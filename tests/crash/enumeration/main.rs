@@ -10,6 +10,7 @@ mod crashes;
 mod faults;
 mod ledger;
 mod parallel;
+mod scars;
 mod sites;
 mod transactions;
 mod work;

@@ -6,16 +6,16 @@ use ottla_storage::disk::simulated::{Loss, SECTORS};
 use crate::transactions::Producer;
 use crate::world::{CACHED, LEDGERS, MIXED, OFFSETS, TOPICS, World};
 
-/// Does `rounds` rounds, each of which ends with another kind of stop, and closes the store.
+/// Does `rounds` rounds, each of which ends with another kind of stop.
 pub(crate) fn work(world: &mut World, rounds: usize) {
     for round in 0..rounds {
         append(world, round);
         transact(world, round);
         change(world, round);
+        leave_in_the_journal(world);
         stop(world, round);
     }
     world.append("a", 10);
-    world.close();
 }
 
 fn append(world: &mut World, round: usize) {
@@ -74,6 +74,14 @@ fn change(world: &mut World, round: usize) {
         world.retain(LEDGERS[0]);
         world.delete_records(LEDGERS[1]);
     }
+}
+
+/// What only the journal has when the power goes: also the name of a new segment.
+fn leave_in_the_journal(world: &mut World) {
+    world.append("d", 200);
+    world.roll("b");
+    world.produce("b", Producer::Idempotent, 90);
+    world.produce(LEDGERS[0], Producer::Classic, 80);
 }
 
 fn stop(world: &mut World, round: usize) {

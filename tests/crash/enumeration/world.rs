@@ -57,7 +57,7 @@ pub(crate) fn open(disk: &SimulatedDisk, durable: bool) -> Result<Store, OpenErr
         directory_id: Uuid::from_u128(2),
         journal: JournalOptions {
             first_file_bytes: 16 << 10,
-            file_bytes: 32 << 10,
+            file_bytes: 48 << 10,
             max_files: 3,
             group_bytes: 16 << 10,
             queue_bytes: 64 << 10,
@@ -84,8 +84,8 @@ struct Witness {
     topic: &'static str,
     ledger: Arc<Mutex<Ledger>>,
     journaled: bool,
-    /// Appended from within a commit: they wait for the next group and share it.
-    burst: Mutex<Vec<(Arc<Log>, Bytes)>>,
+    /// Appended from within a commit: they wait for the next group and share it. With their time.
+    burst: Mutex<Vec<(Arc<Log>, Bytes, i64)>>,
 }
 
 impl LogListener for Witness {
@@ -97,8 +97,8 @@ impl LogListener for Witness {
             }
         }
         let burst = std::mem::take(&mut *self.burst.lock());
-        for (log, body) in burst {
-            append(&self.ledger, &log, Producer::Plain, 0, &body);
+        for (log, body, now_ms) in burst {
+            append(&self.ledger, &log, Producer::Plain, now_ms, &body);
         }
     }
 
@@ -199,7 +199,7 @@ impl World {
         body.into()
     }
 
-    fn watch(&self, topic: &'static str, burst: Vec<(Arc<Log>, Bytes)>) {
+    fn watch(&self, topic: &'static str, burst: Vec<(Arc<Log>, Bytes, i64)>) {
         if let Some(log) = self.log(topic) {
             log.set_listener(Arc::new(Witness {
                 topic,
@@ -264,13 +264,18 @@ impl World {
 
     /// An append to `first`, and in its commit appends to the others, which share a group.
     pub(crate) fn burst(&mut self, first: &'static str, others: &[&str]) {
-        let burst = others.iter().filter_map(|topic| {
-            let body = self.body(topic, 200);
-            Some((self.log(topic)?, body))
-        });
+        let begun_ms = self.now_ms + 1;
+        let burst = others
+            .iter()
+            .zip(begun_ms + 1..)
+            .filter_map(|(topic, now_ms)| {
+                let body = self.body(topic, 200);
+                Some((self.log(topic)?, body, now_ms))
+            });
         let burst = burst.collect();
         self.watch(first, burst);
         self.append(first, 50);
+        self.now_ms += 10;
         self.watch(first, Vec::new());
     }
 
@@ -429,6 +434,18 @@ impl World {
         self.disk.kill();
     }
 
+    /// Reads every log, on a disk that may refuse.
+    pub(crate) fn look(&self) {
+        for name in TOPICS {
+            let topic = self.ledger.lock().topics.get(name).cloned();
+            if let (Some(topic), Some(log)) = (topic, self.log(name))
+                && let Err(error) = topic.look(&log)
+            {
+                panic!("{name}: {error}");
+            }
+        }
+    }
+
     /// Uses every log: repeated batches are seen, what is stale is fenced, open transactions can
     /// be ended, and appends are taken and made durable.
     pub(crate) fn use_all(&mut self) -> Result<(), String> {
@@ -451,7 +468,9 @@ impl World {
             let Some(log) = self.log(name) else { continue };
             let offsets = log.offsets();
             let ledger = self.ledger.lock();
-            let sent = ledger.topics.get(name).map_or(0, |topic| topic.sent.len());
+            let Some(sent) = ledger.topics.get(name).map(|topic| topic.sent.len()) else {
+                continue;
+            };
             ensure!(
                 index(offsets.high_watermark) == sent,
                 "{name} takes no appends: {offsets:?}, not {sent}"
