@@ -47,7 +47,7 @@ impl Log {
             });
         }
         self.keep_producers(to)?;
-        store_log_start(&self.home, &self.identity, to)?;
+        store_log_start(self.disk(), &self.home.dir, &self.identity, to)?;
         self.offsets.lock().advance_log_start(to);
         if Arc::make_mut(&mut self.leader_epochs.write()).truncate_from_start(to) {
             self.writer.lock().epochs_changed = true;

@@ -92,12 +92,12 @@ impl<'a> Redo<'a> {
         let size = file.size()?;
         if size < header.position {
             self.hole(key);
-            return Ok(());
         }
         self.touched.insert((key, header.segment_base));
-        let known = usize::try_from(size - header.position).unwrap_or(usize::MAX);
+        // Behind a hole as well: the journal is about to be given up, and a repair needs them.
+        let known = usize::try_from(size.saturating_sub(header.position)).unwrap_or(usize::MAX);
         let known = known.min(entry.bytes.len());
-        let found = file.read_at(header.position, known)?;
+        let found = file.read_at(header.position.min(size), known)?;
         if found.len() < entry.bytes.len() || found != entry.bytes {
             file.write_at(header.position, &[IoSlice::new(&entry.bytes)])?;
             self.written += entry.bytes.len() as u64;
@@ -105,8 +105,7 @@ impl<'a> Redo<'a> {
         Ok(())
     }
 
-    /// The segment's file, created when it is missing and begins here; `None` when it was
-    /// deleted, or when its beginning is missing.
+    /// The segment's file, created when it is missing; `None` when it was deleted.
     fn segment(
         &mut self,
         key: LogKey,
@@ -125,14 +124,14 @@ impl<'a> Redo<'a> {
         };
         if !segments.contains(&base) {
             // One that was deleted and is created again here goes when the log is opened.
-            if header.position > 0 {
-                if header.end_offset > target.log_start_offset {
-                    self.hole(key);
-                }
+            if header.position > 0 && header.end_offset <= target.log_start_offset {
                 return Ok(None);
             }
             segments.insert(base);
             target.created = true;
+            if header.position > 0 {
+                target.redone.get_or_insert_default().hole = true;
+            }
         }
         let path = layout::log_file(&target.dir, base);
         let file = self.disk.open(&path, OpenMode::Any)?;
@@ -314,11 +313,12 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_is_not_filled() {
+    fn what_lies_behind_a_hole_is_kept_in_its_place() {
         let disk = disk(&[(0, b"aa")]);
         assert_eq!(redo(&disk, 0, &[entry(0, 3, 2, b"bb")]), hole(2));
-        assert_eq!(contents(&disk, 0).unwrap(), "aa");
+        assert_eq!(contents(&disk, 0).unwrap(), "aa\0bb");
         assert_eq!(redo(&disk, 0, &[entry(7, 3, 9, b"bb")]), hole(9));
+        assert_eq!(contents(&disk, 7).unwrap(), "\0\0\0bb");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod crashes;
 mod faults;
 mod ledger;
 mod parallel;
+mod recorded;
 mod scars;
 mod sites;
 mod transactions;

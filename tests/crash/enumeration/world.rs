@@ -30,7 +30,8 @@ pub(crate) const TOPICS: [&str; 9] = ["a", "b", "c", "d", CACHED, MIXED, OFFSETS
 /// `flush.ms` of the topics that bypass the journal.
 const FLUSH_MS: u64 = 1000;
 
-fn config(topic: &str, durable: bool) -> LogConfig {
+/// The settings of a topic. `durable` is for the one whose settings change.
+pub(crate) fn settings(topic: &str, durable: bool) -> LogConfig {
     let page_cache = Durability::PageCache {
         messages: u64::MAX,
         interval: Some(Duration::from_millis(FLUSH_MS)),
@@ -48,11 +49,10 @@ fn config(topic: &str, durable: bool) -> LogConfig {
     }
 }
 
-/// Opens the store of the tests. Everything happens in the caller's thread. `durable` is for the
-/// topic whose settings change.
-pub(crate) fn open(disk: &SimulatedDisk, durable: bool) -> Result<Store, OpenError> {
-    let options = StoreOptions {
-        config: Arc::new(move |identity: &LogIdentity| config(&identity.topic, durable)),
+/// A store with a small journal, in which everything happens in the caller's thread.
+pub(crate) fn options(durable: bool) -> StoreOptions {
+    StoreOptions {
+        config: Arc::new(move |identity: &LogIdentity| settings(&identity.topic, durable)),
         cluster_id: Uuid::from_u128(1),
         directory_id: Uuid::from_u128(2),
         journal: JournalOptions {
@@ -64,8 +64,12 @@ pub(crate) fn open(disk: &SimulatedDisk, durable: bool) -> Result<Store, OpenErr
         },
         threads: false,
         repair: false,
-    };
-    Store::open(Arc::new(disk.clone()), Path::new(DIR), options)
+    }
+}
+
+/// Opens the store of the tests.
+pub(crate) fn open(disk: &SimulatedDisk, durable: bool) -> Result<Store, OpenError> {
+    Store::open(Arc::new(disk.clone()), Path::new(DIR), options(durable))
 }
 
 /// See the module.
@@ -227,7 +231,7 @@ impl World {
             topic_id: Uuid::from_u128(self.next_id),
             partition: 0,
         };
-        let created = store.create_log(identity, config(name, self.durable));
+        let created = store.create_log(identity, settings(name, self.durable));
         if let Ok(log) = created {
             if let Some(topic) = self.ledger.lock().topics.get_mut(name) {
                 topic.uncertain = false;
@@ -401,7 +405,7 @@ impl World {
     /// The topic whose settings change is to be durable from now on.
     pub(crate) fn make_durable(&self) {
         if let Some(log) = self.log(MIXED) {
-            log.set_config(config(MIXED, true));
+            log.set_config(settings(MIXED, true));
         }
     }
 
