@@ -18,6 +18,30 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     /// Show every setting with its value and where the value comes from.
     Config(Options),
+    /// Show what is in a data directory, and what of it is damaged. Changes nothing.
+    Inspect(InspectArguments),
+    /// Make a damaged partition one that is served again. The files as they were are kept.
+    Repair(RepairArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// The data directory.
+    pub(crate) dir: PathBuf,
+
+    /// Only this partition, as `orders-0`.
+    #[arg(long, value_name = "TOPIC-PARTITION")]
+    pub(crate) partition: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArguments {
+    /// The data directory, which no broker uses.
+    pub(crate) dir: PathBuf,
+
+    /// The partition, as `orders-0`.
+    #[arg(long, value_name = "TOPIC-PARTITION")]
+    pub(crate) partition: String,
 }
 
 #[derive(Debug, Args)]
