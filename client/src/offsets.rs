@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Lane, Topics};
 use crate::config::IsolationLevel;
+use crate::consumer::ConsumerGroupMetadata;
 use crate::env::millis_i32;
 use crate::error::{Error, check};
 use crate::metadata::TopicPartition;
@@ -70,14 +71,6 @@ impl CommittedOffset {
             ..Self::default()
         }
     }
-}
-
-/// Who commits: generation, member and static identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Membership {
-    pub(crate) generation_id: i32,
-    pub(crate) member_id: String,
-    pub(crate) group_instance_id: Option<String>,
 }
 
 /// Finds one offset of a partition.
@@ -254,10 +247,9 @@ pub(crate) fn committed(
     Ok(offsets)
 }
 
-/// Stores offsets, as a member or, without one, from outside.
+/// Stores offsets of a group.
 pub(crate) fn commit_request(
-    group: &str,
-    member: Option<&Membership>,
+    group: &ConsumerGroupMetadata,
     offsets: &BTreeMap<TopicPartition, CommittedOffset>,
 ) -> OffsetCommitRequest {
     let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
@@ -278,11 +270,10 @@ pub(crate) fn commit_request(
         ..OffsetCommitRequestTopic::default()
     };
     OffsetCommitRequest {
-        group_id: group.into(),
-        generation_id_or_member_epoch: member.map_or(-1, |member| member.generation_id),
-        member_id: member.map_or_else(Default::default, |member| member.member_id.as_str().into()),
-        group_instance_id: member
-            .and_then(|member| member.group_instance_id.as_deref().map(Into::into)),
+        group_id: group.group_id.as_str().into(),
+        generation_id_or_member_epoch: group.generation_id,
+        member_id: group.member_id.as_str().into(),
+        group_instance_id: group.group_instance_id.as_deref().map(Into::into),
         topics: topics.into_iter().map(topic).collect(),
         ..OffsetCommitRequest::default()
     }
