@@ -149,6 +149,12 @@ impl Broker {
         self.child.id()
     }
 
+    /// Which broker it is.
+    #[must_use]
+    pub fn system(&self) -> System {
+        self.system
+    }
+
     /// CPU seconds since the start.
     ///
     /// # Errors

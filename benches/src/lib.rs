@@ -9,6 +9,7 @@
 
 pub mod broker;
 pub mod limits;
+pub mod load;
 pub mod machine;
 pub mod outcome;
 pub mod plot;

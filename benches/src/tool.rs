@@ -37,7 +37,7 @@ pub fn measure(
     broker: &Broker,
     topic: &str,
 ) -> Result<Measured> {
-    let records = row.records(durability);
+    let records = row.records(broker.system(), durability);
     let task = Task {
         broker: broker.address(),
         topic,
@@ -173,16 +173,14 @@ fn java(task: &Task) -> Result<Measured> {
 
 fn produce_with_java(command: &mut Command, task: &Task, throughput: &str, linger: &str) {
     command.arg("org.apache.kafka.tools.ProducerPerformance");
-    command.args([
-        "--topic",
-        task.topic,
-        "--num-records",
-        &task.records.to_string(),
-    ]);
+    command.args(["--bootstrap-server", task.broker, "--topic", task.topic]);
+    command.args(["--num-records", &task.records.to_string()]);
     command.args(["--record-size", &task.row.size.to_string()]);
-    command.args(["--throughput", throughput, "--command-property"]);
-    command.arg(format!("bootstrap.servers={}", task.broker));
-    command.args(["--command-property", "acks=all", "--command-property"]);
+    command.args(["--throughput", throughput]);
+    // The first records of a virtual machine would be all that the percentiles tell.
+    let warm_up = task.records / 4;
+    command.args(["--warmup-records", &warm_up.to_string()]);
+    command.args(["--command-property", "acks=all"]);
     command.arg(format!("linger.ms={linger}"));
 }
 
@@ -193,7 +191,7 @@ fn producer_result(output: &str) -> Option<(u64, f64, Option<Latency>)> {
         let (before, _) = line.split_once(marker)?;
         before.split_whitespace().next_back()?.parse().ok()
     };
-    let records = number(" records sent")?;
+    let records: f64 = line.split_whitespace().next()?.parse().ok()?;
     let seconds = records / number(" records/sec")?;
     let latency = Latency {
         p50: number(" ms 50th")?,
@@ -251,6 +249,7 @@ fn ottla_bench(task: &Task) -> Result<Measured> {
     command.args(["--records", &task.records.to_string()]);
     command.args(["--size", &task.row.size.to_string()]);
     command.args(["--rate", &task.rate.to_string(), "--json"]);
+    command.args(["--property", "linger.ms=0"]);
     let finished = run(command)?;
     let line = finished
         .output

@@ -2,6 +2,7 @@
 
 mod address;
 mod args;
+mod bench;
 mod failure;
 mod file;
 mod logs;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Config(options) => show::show(&options),
+        Command::Bench(task) => bench::bench(&task),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -141,7 +141,7 @@ fn session(run: &Run, round: u32, system: System, durability: Durability) -> Res
     let rows: Vec<&Row> = ROWS
         .iter()
         .filter(|row| run.part.is_none_or(|part| part == row.part))
-        .filter(|row| row.name.contains(&run.rows) && row.records(durability) > 0)
+        .filter(|row| row.name.contains(&run.rows) && row.records(system, durability) > 0)
         .collect();
     if rows.is_empty() {
         return Ok(());
@@ -229,9 +229,9 @@ fn measure_row(
 fn to_read(row: &Row, durability: Durability, broker: &Broker) -> Result<String> {
     let records = if row.client == Client::Raw {
         // It begins anew at the end.
-        row.records(durability) / 3
+        row.records(broker.system(), durability) / 3
     } else {
-        row.records(durability)
+        row.records(broker.system(), durability)
     };
     let topic = format!("read-{}-{records}", row.size);
     if broker.create_topic(&topic, 1).is_ok() {
