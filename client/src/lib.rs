@@ -19,7 +19,7 @@ pub mod transport;
 
 pub use admin::Admin;
 pub use client::{Client, ClientBuilder};
-pub use consumer::ConsumerGroupMetadata;
+pub use consumer::{Consumer, ConsumerGroupMetadata, ConsumerHandle, Event};
 pub use error::{DeliveryError, Error};
 pub use metadata::TopicPartition;
 pub use ottla_protocol::ErrorCode;

@@ -4,5 +4,6 @@
 
 mod admin;
 mod cluster;
+mod consumer;
 mod producer;
 pub mod stage;
