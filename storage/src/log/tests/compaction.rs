@@ -715,10 +715,8 @@ fn the_cleaner_goes_on_where_it_was_after_a_restart() {
     log.roll().unwrap();
     log.close().unwrap();
     drop(log);
-    assert_eq!(
-        files(&disk)["cleaner-offset-checkpoint"],
-        b"0\n1\ntopic 0 1\n"
-    );
+    let checkpoint = &files(&disk)["cleaner-offset-checkpoint"];
+    assert!(checkpoint.starts_with(b"0\n1\ntopic 0 1\ncrc32 "));
     let log = open(&disk, compacted(), Tail::Clean);
     let found = log.cleanable(0).unwrap().unwrap();
     assert_eq!((found.first_dirty, found.end), (1, 2));
