@@ -209,6 +209,10 @@ impl Queue {
         if !resending && self.sequence.is_unresolved() {
             return Look::Nothing;
         }
+        let alone = config.enable_idempotence && !self.sequence.is_established();
+        if alone && !self.in_flight.is_empty() {
+            return Look::Nothing;
+        }
         if let Some(at) = self.not_before.filter(|at| *at > now) {
             return Look::At(at);
         }
