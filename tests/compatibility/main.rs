@@ -7,6 +7,7 @@ mod admin;
 mod compaction;
 mod java;
 mod kcat;
+mod orders;
 mod scenarios;
 mod transactions;
 
