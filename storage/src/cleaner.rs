@@ -412,6 +412,8 @@ impl Batches {
             };
             let next = scanner.next_batch();
             let Some(found) = next.map_err(|error| segment.corrupt(error))? else {
+                // So many are read that they would not all stay open.
+                segment.release();
                 self.scanner = None;
                 self.segments.pop_front();
                 continue;
