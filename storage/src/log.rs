@@ -27,7 +27,6 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use self::compact::CleanerState;
-pub(crate) use self::compact::Replaced;
 pub(crate) use self::open::load_log_start;
 pub use self::tail::Tail;
 pub use self::transaction::{Part, append_together};
