@@ -10,6 +10,7 @@ pub mod config;
 mod connection;
 mod core;
 pub mod env;
+mod fetch_session;
 mod group;
 mod handler;
 mod housekeeping;
@@ -22,6 +23,8 @@ mod record_codec;
 mod retention;
 mod server;
 mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod topic_name;
 mod topics;
 mod transaction;

@@ -280,11 +280,11 @@ fn ended() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::faulty::FaultyDisk;
+    use crate::disk::simulated::SimulatedDisk;
 
     #[test]
     fn a_checkpoint_survives_the_round_trip() {
-        let disk = FaultyDisk::new();
+        let disk = SimulatedDisk::new();
         let dir = Path::new("");
         let key = |partition| LogKey {
             topic_id: Uuid::from_u128(9),

@@ -18,6 +18,8 @@ pub(crate) const CLEANER_OFFSET_CHECKPOINT: &str = "cleaner-offset-checkpoint";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 /// Suffix of a file that is being written and not yet renamed to its name.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+/// Suffix of a directory with what a repair has replaced.
+const DAMAGED_SUFFIX: &str = "-damaged";
 /// Suffix of a partition's directory that is being removed.
 pub(crate) const DELETED_SUFFIX: &str = "-delete";
 
@@ -165,6 +167,12 @@ pub(crate) fn parse_partition_dir(name: &str) -> Option<(&str, i32)> {
 /// The name under which a deleted partition's directory waits for its removal.
 pub(crate) fn deleted_partition_dir(topic: &str, partition: i32, unique: Uuid) -> String {
     format!("{topic}-{partition}.{}{DELETED_SUFFIX}", unique.simple())
+}
+
+/// The name of the directory that keeps what the `number`th repair of a partition has replaced.
+/// No partition's directory has such a name: it does not end in a number.
+pub(crate) fn damaged_partition_dir(topic: &str, partition: i32, number: u32) -> String {
+    format!("{topic}-{partition}.{number}{DAMAGED_SUFFIX}")
 }
 
 /// Whether a directory's name is that of a deleted partition.

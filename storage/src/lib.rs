@@ -7,7 +7,9 @@ pub mod cleaner;
 pub mod config;
 pub mod disk;
 pub mod error;
+pub mod inspect;
 pub mod log;
+pub mod repair;
 pub mod store;
 
 mod checkpoint;

@@ -10,7 +10,6 @@ mod flush;
 mod open;
 mod read;
 mod replay;
-mod tail;
 #[cfg(test)]
 mod tests;
 mod timestamp;
@@ -27,8 +26,8 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use self::compact::CleanerState;
-pub(crate) use self::open::load_log_start;
-pub use self::tail::Tail;
+pub(crate) use self::open::{load_log_start, store_log_start};
+pub(crate) use self::replay::find_intact_batch;
 pub use self::transaction::{Part, append_together};
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
@@ -38,6 +37,7 @@ use crate::leader_epochs::LeaderEpochs;
 use crate::offsets::{OffsetState, Offsets};
 use crate::producer_state::ProducerState;
 pub use crate::producer_state::{Marker, ProducerInfo, TransactionGuard};
+pub use crate::recovery::Tail;
 use crate::segment::{Segment, SegmentHome, WarmSegments};
 
 /// Whose log it is.

@@ -54,6 +54,8 @@ pub(crate) struct Segment {
     file: Mutex<Option<Arc<dyn DiskFile>>>,
     /// `None` while nobody needs it; always there for the active segment.
     index: RwLock<Option<SegmentIndex>>,
+    /// The index ends before the segment must: something in it is damaged or missing.
+    is_damaged: AtomicBool,
     /// Transactions whose abort markers are in this segment.
     aborted: RwLock<AbortedIndex>,
     /// The newest timestamp, while the index is not in memory; known once it was.
@@ -78,6 +80,7 @@ impl Segment {
             next_offset: AtomicI64::new(next_offset),
             file: Mutex::new(None),
             index: RwLock::new(index),
+            is_damaged: AtomicBool::new(false),
             aborted: RwLock::default(),
             known_largest: Mutex::new(None),
             pinned: AtomicBool::new(false),
@@ -204,10 +207,11 @@ impl Segment {
         }
         let mut index = self.index.write();
         if index.is_none() {
-            *index = Some(match self.load_index(i64::MAX)? {
-                Some(scan) => scan.index,
-                None => self.scan(SegmentIndex::default(), &Check::HEADERS)?.index,
-            });
+            let scan = match self.load_index(i64::MAX)? {
+                Some(scan) => scan,
+                None => self.scan(SegmentIndex::default(), &Check::HEADERS)?,
+            };
+            *index = Some(self.judge(scan));
         }
         Ok(answer(index.get_or_insert_default()))
     }
@@ -272,7 +276,23 @@ impl Segment {
             "index is wrong and is rebuilt"
         );
         let mut index = self.index.write();
-        *index = Some(self.scan(SegmentIndex::default(), &Check::HEADERS)?.index);
+        let scan = self.scan(SegmentIndex::default(), &Check::HEADERS)?;
+        *index = Some(self.judge(scan));
+        Ok(())
+    }
+
+    /// The index of a scan, which tells whether the segment is whole.
+    fn judge(&self, scan: SegmentScan) -> SegmentIndex {
+        let is_damaged = scan.invalid.is_some() || scan.next_offset < self.next_offset();
+        self.is_damaged.store(is_damaged, Ordering::Release);
+        scan.index
+    }
+
+    /// Refuses an answer that depends on all batches when some of them are missing.
+    pub(crate) fn check_whole(&self) -> Result<(), ReadError> {
+        if self.is_damaged.load(Ordering::Acquire) {
+            return Err(self.corrupt(ScanError::invalid(self.size(), "records are missing")));
+        }
         Ok(())
     }
 

@@ -357,12 +357,30 @@ impl Store {
         drop(lock);
     }
 
+    /// Leaves the journal's work to [`Store::drive`], and calls `appended` for each append: then
+    /// there is time between an append and its commit, and still one run is like the other. For a
+    /// store without threads, once, before its first append.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn defer(&self, appended: impl Fn() + Send + Sync + 'static) {
+        if let Some(sink) = &self.sink {
+            sink.defer(Box::new(appended));
+        }
+    }
+
+    /// Commits all that was appended, in the caller's thread. Nothing when threads do it.
+    pub fn drive(&self) {
+        if let Some(sink) = self.sink.as_ref().filter(|sink| !sink.has_threads()) {
+            sink.work();
+        }
+    }
+
     fn check_open(&self) -> Result<(), LogError> {
         let open = self.lock.lock().is_some();
         open.then_some(()).ok_or(LogError::Closed)
     }
 
     fn bring_to_disk(&self) -> Result<(), CloseError> {
+        self.drive();
         if let Some(journal) = &self.journal
             && !journal.drain()
         {

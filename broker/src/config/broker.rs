@@ -55,6 +55,8 @@ pub struct BrokerConfig {
     pub max_connections: usize,
     /// `max.connections.per.ip`.
     pub max_connections_per_ip: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub max_incremental_fetch_session_cache_slots: usize,
     /// `max.request.partition.size.limit`, in partitions.
     pub max_request_partition_size_limit: usize,
     /// `node.id`.
@@ -232,6 +234,8 @@ impl BrokerConfig {
             log_retention_check_interval: given.milliseconds("log.retention.check.interval.ms"),
             max_connections: given.usize("max.connections"),
             max_connections_per_ip: given.usize("max.connections.per.ip"),
+            max_incremental_fetch_session_cache_slots: given
+                .usize("max.incremental.fetch.session.cache.slots"),
             max_request_partition_size_limit: given.usize("max.request.partition.size.limit"),
             node_id: given.i32("node.id"),
             num_partitions: given.i32("num.partitions"),

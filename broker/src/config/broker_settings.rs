@@ -226,6 +226,13 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "The most connections from one address at one time.",
     )),
     broker(
+        "max.incremental.fetch.session.cache.slots",
+        Int,
+        "1000",
+        AtLeast(0),
+        "The most fetch sessions at one time; clients beyond that name all they read in each fetch.",
+    ),
+    broker(
         "max.request.partition.size.limit",
         Int,
         "2000",

@@ -73,7 +73,7 @@ impl Log {
     /// Stores that the log starts at `to`.
     fn store_start(&self, to: i64) -> io::Result<()> {
         self.keep_producers(to)?;
-        store_log_start(&self.home, &self.identity, to)
+        store_log_start(self.disk(), &self.home.dir, &self.identity, to)
     }
 
     /// Gives back what a full disk holds for the sake of speed only: deletion must not need room

@@ -8,20 +8,20 @@ use std::sync::atomic::AtomicBool;
 use parking_lot::{Mutex, RwLock};
 
 use super::compact::CleanerState;
-use super::tail::{Tail, TailFacts, Verdict, verdict};
-use super::{CommitSink, FlushPoint, Log, LogIdentity, Status, Writer, replay};
+use super::{CommitSink, FlushPoint, Log, LogIdentity, Status, Tail, Writer, replay};
 use crate::config::{Durability, LogConfig};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{OpenError, ReadError};
 use crate::layout::{LOG_START_OFFSET_CHECKPOINT, LogFile, log_file};
 use crate::offsets::{LogPosition, OffsetState};
 use crate::partition_metadata::{PartitionMetadata, StoredDurability};
+use crate::recovery::{Found, Verdict, verdict};
 use crate::segment::{Check, Segment, SegmentHome, SegmentIndex, SegmentScan, swap};
 use crate::text_checkpoint::{load_offset, store_offset};
 
 /// The tail of a log as a scan found it.
 struct TailScan {
-    facts: TailFacts,
+    found: Found,
     /// Number of the first segment that was scanned.
     first: usize,
     /// The last segment to keep, and what is in it; `None` when there is no segment.
@@ -184,16 +184,17 @@ pub(crate) fn load_log_start(disk: &dyn Disk, dir: &Path) -> io::Result<i64> {
 }
 
 /// Stores the start of the log in `dir` durably.
-pub(super) fn store_log_start(
-    home: &SegmentHome,
+pub(crate) fn store_log_start(
+    disk: &dyn Disk,
+    dir: &Path,
     identity: &LogIdentity,
     offset: i64,
 ) -> io::Result<()> {
-    let path = home.dir.join(LOG_START_OFFSET_CHECKPOINT);
+    let path = dir.join(LOG_START_OFFSET_CHECKPOINT);
     let LogIdentity {
         topic, partition, ..
     } = identity;
-    store_offset(&*home.disk, &path, topic, *partition, offset)
+    store_offset(disk, &path, topic, *partition, offset)
 }
 
 /// The segments on the disk, ascending, without those that lie below the start of the log.
@@ -251,8 +252,11 @@ fn scan_tail(segments: &[Arc<Segment>], tail: Tail, stored_start: i64) -> io::Re
     };
     let first = super::read::first_segment(segments, verify_from);
     let mut result = TailScan {
-        facts: TailFacts {
-            found_end: stored_start,
+        found: Found {
+            starts_late: segments
+                .first()
+                .is_some_and(|first| first.base_offset() > stored_start),
+            end: stored_start,
             invalid: None,
             valid_behind: false,
         },
@@ -260,8 +264,8 @@ fn scan_tail(segments: &[Arc<Segment>], tail: Tail, stored_start: i64) -> io::Re
         last: None,
     };
     for (number, segment) in segments.iter().enumerate().skip(first) {
-        if result.last.is_some() && result.facts.found_end != segment.base_offset() {
-            result.facts.invalid =
+        if result.last.is_some() && result.found.end != segment.base_offset() {
+            result.found.invalid =
                 Some(format!("segment {} does not follow", segment.base_offset()));
             break;
         }
@@ -269,16 +273,16 @@ fn scan_tail(segments: &[Arc<Segment>], tail: Tail, stored_start: i64) -> io::Re
         if !scan.consistent {
             scan = segment.scan(SegmentIndex::default(), &check)?;
         }
-        result.facts.found_end = scan.next_offset;
-        result.facts.invalid.clone_from(&scan.invalid);
+        result.found.end = scan.next_offset;
+        result.found.invalid.clone_from(&scan.invalid);
         let stop = scan.invalid.is_some() || scan.next_offset >= check.stop_at;
         result.last = Some((number, scan));
         if stop {
             break;
         }
     }
-    if result.facts.invalid.is_some() && matches!(tail, Tail::Scan { .. }) {
-        result.facts.valid_behind = valid_behind(segments, &result)?;
+    if result.found.invalid.is_some() && matches!(tail, Tail::Scan { .. }) {
+        result.found.valid_behind = valid_behind(segments, &result)?;
     }
     Ok(result)
 }
@@ -291,7 +295,8 @@ fn valid_behind(segments: &[Arc<Segment>], scan: &TailScan) -> io::Result<bool> 
     for (at, segment) in segments.iter().enumerate().skip(*number) {
         let start = if at == *number { last.end } else { 0 };
         let file = segment.file()?;
-        if replay::has_intact_batch(&*file, start..segment.size(), scan.facts.found_end)? {
+        let found = replay::find_intact_batch(&*file, start..segment.size(), scan.found.end)?;
+        if found.is_some() {
             return Ok(true);
         }
     }
@@ -307,12 +312,12 @@ fn settle(
     tail: Tail,
     stored_start: i64,
 ) -> Result<Vec<Arc<Segment>>, OpenError> {
-    let found_end = scan.facts.found_end;
+    let found_end = scan.found.end;
     let quarantine = |reason: String| OpenError::Quarantined {
         offset: found_end,
         reason,
     };
-    match verdict(tail, &scan.facts) {
+    match verdict(tail, &scan.found) {
         Verdict::Quarantine(reason) => return Err(quarantine(reason)),
         Verdict::Keep | Verdict::Cut => {}
     }
@@ -341,7 +346,7 @@ fn settle(
         }
         active.adopt(scanned);
     }
-    if !matches!(tail, Tail::Clean) {
+    if !tail.is_closed() {
         for segment in segments.iter().skip(scan.first) {
             segment.file()?.sync()?;
         }
