@@ -443,7 +443,7 @@ fn record(key: &str, value: Option<String>) -> Record {
 fn compacted_to(broker: &Broker, topic: &str) -> Option<usize> {
     let directory = broker.data_dir().join(format!("{topic}-0"));
     let text = std::fs::read_to_string(directory.join("cleaner-offset-checkpoint")).ok()?;
-    text.trim_end().rsplit_once(' ')?.1.parse().ok()
+    text.lines().nth(2)?.rsplit_once(' ')?.1.parse().ok()
 }
 
 #[test]

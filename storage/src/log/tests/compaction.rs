@@ -718,7 +718,10 @@ fn no_snapshot_is_left_that_shows_a_transaction_open_whose_marker_is_gone() {
     run.step(&Step::Roll);
     // The second compaction drops the marker for which the first one set a time.
     for later_ms in [0, 2_000] {
-        run.step(&Step::Clean { later_ms, keys: 100 });
+        run.step(&Step::Clean {
+            later_ms,
+            keys: 100,
+        });
         run.write(None, false, &[(2, Some(3))], 0);
         run.step(&Step::Roll);
     }
