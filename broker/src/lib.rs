@@ -5,10 +5,12 @@
 
 mod broker;
 mod catalog;
+mod cleaning;
 pub mod config;
 mod connection;
 mod core;
 pub mod env;
+mod fetch_session;
 mod group;
 mod handler;
 mod housekeeping;

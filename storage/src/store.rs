@@ -21,10 +21,12 @@ use std::thread::{self, JoinHandle};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-pub use self::error::{CloseError, LogError, OpenError};
+pub use self::error::{CleanError, CloseError, LogError, OpenError};
 use self::partitions::Partitions;
 use self::sink::JournalSink;
 use crate::checkpoint::Checkpointer;
+use crate::cleaner::Cleaning;
+use crate::compaction::Cleanable;
 use crate::config::{Durability, LogConfig};
 use crate::disk::{Disk, DiskLock, OpenMode, Space};
 pub use crate::journal::JournalOptions;
@@ -200,6 +202,47 @@ impl Store {
         self.checkpointer.forget(log.key());
         self.disk.remove(&to)?;
         Ok(())
+    }
+
+    /// Begins to compact the log that needs it most at time `now_ms`, in at most `most_bytes` for
+    /// its keys; `None` when none needs it.
+    ///
+    /// # Errors
+    /// [`CleanError`] names the log. When it is damaged, it is not looked at again before the next
+    /// start.
+    pub fn next_cleaning(
+        &self,
+        most_bytes: usize,
+        now_ms: i64,
+    ) -> Result<Option<Cleaning>, CleanError> {
+        let mut dirtiest: Option<(Arc<Log>, Cleanable)> = None;
+        for log in self.partitions.all() {
+            let found = log.cleanable(now_ms).map_err(|error| {
+                let error = error.into();
+                log.cleaning_failed(&error);
+                CleanError::new(&log, error)
+            })?;
+            let config = log.config();
+            let Some(found) = found.filter(|found| {
+                let compaction = config.compaction.as_ref();
+                compaction.is_some_and(|compaction| found.is_due(compaction))
+            }) else {
+                continue;
+            };
+            if dirtiest
+                .as_ref()
+                .is_none_or(|(_, most)| found.dirty_ratio() > most.dirty_ratio())
+            {
+                dirtiest = Some((log, found));
+            }
+        }
+        let Some((log, found)) = dirtiest else {
+            return Ok(None);
+        };
+        self.checkpointer
+            .settle(&log, found.end)
+            .map_err(|error| CleanError::new(&log, error.into()))?;
+        Ok(Cleaning::begin(log, found, most_bytes, now_ms))
     }
 
     /// The partitions that are not served.

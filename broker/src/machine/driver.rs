@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use ottla_storage::error::AppendError;
 use ottla_storage::log::{Append, Appended, Log};
+use ottla_storage::offsets::Offsets;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -144,6 +145,11 @@ impl<M: Machine> Driver<M> {
     /// Whether the machine's log is behind the journal.
     pub(crate) fn is_journaled(&self) -> bool {
         self.state.lock().log.log().is_journaled()
+    }
+
+    /// The offsets of the machine's log.
+    pub(crate) fn offsets(&self) -> Offsets {
+        self.state.lock().log.log().offsets()
     }
 
     /// Reads from the machine what may be known before it is durable.

@@ -92,12 +92,12 @@ impl<'a> Redo<'a> {
         let size = file.size()?;
         if size < header.position {
             self.hole(key);
-            return Ok(());
         }
         self.touched.insert((key, header.segment_base));
-        let known = usize::try_from(size - header.position).unwrap_or(usize::MAX);
+        // Behind a hole as well: the journal is about to be given up, and a repair needs them.
+        let known = usize::try_from(size.saturating_sub(header.position)).unwrap_or(usize::MAX);
         let known = known.min(entry.bytes.len());
-        let found = file.read_at(header.position, known)?;
+        let found = file.read_at(header.position.min(size), known)?;
         // Even where it is there: a sync that failed may have left pages that look clean and are
         // on no disk, and only what is written again is synced again.
         file.write_at(header.position, &[IoSlice::new(&entry.bytes)])?;
@@ -107,8 +107,7 @@ impl<'a> Redo<'a> {
         Ok(())
     }
 
-    /// The segment's file, created when it is missing and begins here; `None` when it was
-    /// deleted, or when its beginning is missing.
+    /// The segment's file, created when it is missing; `None` when it was deleted.
     fn segment(
         &mut self,
         key: LogKey,
@@ -127,14 +126,14 @@ impl<'a> Redo<'a> {
         };
         if !segments.contains(&base) {
             // One that was deleted and is created again here goes when the log is opened.
-            if header.position > 0 {
-                if header.end_offset > target.log_start_offset {
-                    self.hole(key);
-                }
+            if header.position > 0 && header.end_offset <= target.log_start_offset {
                 return Ok(None);
             }
             segments.insert(base);
             target.created = true;
+            if header.position > 0 {
+                target.redone.get_or_insert_default().hole = true;
+            }
         }
         let path = layout::log_file(&target.dir, base);
         let file = self.disk.open(&path, OpenMode::Any)?;
@@ -199,7 +198,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::disk::faulty::{FaultyDisk, Unsynced};
     use crate::disk::simulated::{Loss, SimulatedDisk};
 
     const KEY: LogKey = LogKey {
@@ -222,8 +220,8 @@ mod tests {
     }
 
     /// A log with these segments, all on disk.
-    fn disk(segments: &[(i64, &[u8])]) -> FaultyDisk {
-        let disk = FaultyDisk::new();
+    fn disk(segments: &[(i64, &[u8])]) -> SimulatedDisk {
+        let disk = SimulatedDisk::new();
         let dir = Path::new("t-0");
         disk.create_dir(dir).unwrap();
         disk.sync_dir(Path::new("")).unwrap();
@@ -238,12 +236,12 @@ mod tests {
         disk
     }
 
-    fn redo(disk: &FaultyDisk, durable_end: i64, entries: &[RedoEntry]) -> Option<Redone> {
+    fn redo(disk: &SimulatedDisk, durable_end: i64, entries: &[RedoEntry]) -> Option<Redone> {
         redo_from(disk, 0, durable_end, entries)
     }
 
     fn redo_from(
-        disk: &FaultyDisk,
+        disk: &SimulatedDisk,
         log_start_offset: i64,
         durable_end: i64,
         entries: &[RedoEntry],
@@ -254,11 +252,11 @@ mod tests {
             redo.apply(entry).unwrap();
         }
         let (redone, _) = redo.finish().unwrap();
-        disk.lose_power(Unsynced::Lost);
+        disk.lose_power(Loss::Everything);
         redone.get(&KEY).copied()
     }
 
-    fn contents(disk: &FaultyDisk, base: i64) -> Option<Bytes> {
+    fn contents(disk: &SimulatedDisk, base: i64) -> Option<Bytes> {
         let path = layout::log_file(Path::new("t-0"), base);
         let file = disk.open(&path, OpenMode::Existing).ok()?;
         let len = usize::try_from(file.size().unwrap()).unwrap();
@@ -340,11 +338,12 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_is_not_filled() {
+    fn what_lies_behind_a_hole_is_kept_in_its_place() {
         let disk = disk(&[(0, b"aa")]);
         assert_eq!(redo(&disk, 0, &[entry(0, 3, 2, b"bb")]), hole(2));
-        assert_eq!(contents(&disk, 0).unwrap(), "aa");
+        assert_eq!(contents(&disk, 0).unwrap(), "aa\0bb");
         assert_eq!(redo(&disk, 0, &[entry(7, 3, 9, b"bb")]), hole(9));
+        assert_eq!(contents(&disk, 7).unwrap(), "\0\0\0bb");
     }
 
     #[test]

@@ -99,7 +99,7 @@ async fn a_machine_whose_log_cannot_be_read_again_decides_nothing_until_it_can()
     world.disk.fail_reads(".log");
     assert_eq!(world.put("b", LARGE).await, Err(Unavailable));
     assert_eq!(world.get().await, Err(Unavailable));
-    world.disk.mend_reads();
+    world.disk.heal();
     assert_eq!(names(&world.get().await.unwrap()), ["a"]);
 }
 
@@ -113,7 +113,7 @@ async fn a_log_that_could_not_be_read_again_is_read_later_without_being_asked() 
     assert_eq!(world.put("b", LARGE).await, Err(Unavailable));
     tokio::time::sleep(RELOAD_INTERVAL * 3).await;
     assert_eq!(world.driver.inspect(|ledger| ledger.entries.len()), 2);
-    world.disk.mend_reads();
+    world.disk.heal();
     tokio::time::sleep(RELOAD_INTERVAL * 3).await;
     assert_eq!(world.driver.inspect(|ledger| ledger.entries.len()), 1);
 }

@@ -47,7 +47,7 @@ impl Bench {
         let record = ProducerRecord::new("t").value(value.to_be_bytes().to_vec());
         let at = (self.now, 0);
         self.accumulator
-            .append(&record, 40, &LEADERS, at, || 0)
+            .append(None, &record, 40, &LEADERS, at, || 0)
             .unwrap()
             .delivery
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ottla_storage::config::{Durability, LogConfig};
-use ottla_storage::disk::FaultyDisk;
+use ottla_storage::disk::simulated::{Loss, SimulatedDisk};
 use ottla_storage::log::LogIdentity;
 use ottla_storage::store::{JournalOptions, Store, StoreOptions};
 use tokio::task::JoinHandle;
@@ -123,7 +123,7 @@ impl Machine for Ledger {
 
 /// A store with one log, and the driver of it.
 pub(super) struct World {
-    pub(super) disk: FaultyDisk,
+    pub(super) disk: SimulatedDisk,
     pub(super) driver: Arc<Driver<Ledger>>,
     /// The commands that were run.
     pub(super) ran: Arc<Mutex<Vec<String>>>,
@@ -133,7 +133,7 @@ pub(super) struct World {
 
 impl World {
     /// On this disk; with `threads`, syncs of the journal can be held.
-    pub(super) fn on(disk: FaultyDisk, threads: bool) -> Self {
+    pub(super) fn on(disk: SimulatedDisk, threads: bool) -> Self {
         let store = open_store(&disk, threads);
         let identity = LogIdentity {
             topic: LOG.to_owned(),
@@ -162,12 +162,12 @@ impl World {
     }
 
     pub(super) fn inline() -> Self {
-        Self::on(FaultyDisk::new(), false)
+        Self::on(SimulatedDisk::new(), false)
     }
 
     /// With the driver's task, and a thread whose syncs can be held.
     pub(super) fn running() -> (Self, JoinHandle<()>) {
-        let world = Self::on(FaultyDisk::new(), true);
+        let world = Self::on(SimulatedDisk::new(), true);
         let task = world.spawn();
         (world, task)
     }
@@ -198,7 +198,7 @@ impl World {
     pub(super) fn crash(self) -> Self {
         let disk = self.disk.clone();
         drop(self);
-        disk.lose_power(ottla_storage::disk::Unsynced::Lost);
+        disk.lose_power(Loss::Everything);
         Self::on(disk, false)
     }
 }
@@ -210,7 +210,7 @@ impl Drop for World {
     }
 }
 
-fn open_store(disk: &FaultyDisk, threads: bool) -> Store {
+fn open_store(disk: &SimulatedDisk, threads: bool) -> Store {
     let options = StoreOptions {
         config: Arc::new(|_| LogConfig {
             durability: Durability::Journal,
