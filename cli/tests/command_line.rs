@@ -289,7 +289,8 @@ fn repair_without_a_partition_goes_on_without_a_damaged_checkpoint() {
     let mut bytes = std::fs::read(&checkpoint).unwrap();
     bytes[17] ^= 1;
     std::fs::write(&checkpoint, bytes).unwrap();
-    let refused = refusal(&mut ottla(&["serve", "--data-dir", data]));
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data];
+    let refused = refusal(&mut ottla(&serve));
     assert!(refused.contains("`ottla repair`"), "{refused}");
     let output = ottla(&["repair", data]).output().unwrap();
     assert_eq!(text(&output.stderr), "");
