@@ -27,6 +27,14 @@ pub(crate) enum Harm {
     Cut(usize),
 }
 
+impl Harm {
+    /// Whether the journal can look as if the crash had torn its last group. A file of which not even
+    /// the header is left looks as if it had never been used.
+    fn may_tear(self) -> bool {
+        matches!(self, Self::Flip(_) | Self::Cut(..48))
+    }
+}
+
 /// How a directory came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
@@ -85,7 +93,9 @@ impl Subject {
             Err(error) if hit.is_none() => return self.refused(&disk, path, &error.to_string()),
             Err(error) => return Err(format!("not opened: {error}")),
         };
-        let outcome = self.judge(&store, hit, path)?;
+        let may_tear =
+            !self.closed && path.to_string_lossy().ends_with(".journal") && harm.may_tear();
+        let outcome = self.judge(&store, hit, may_tear)?;
         store.close().map_err(|error| error.to_string())?;
         drop(store);
         disk.kill();
@@ -97,7 +107,7 @@ impl Subject {
     }
 
     /// Compares what a store answers with what it should.
-    fn judge(&self, store: &Store, hit: Option<&str>, path: &Path) -> Result<Outcome, String> {
+    fn judge(&self, store: &Store, hit: Option<&str>, may_tear: bool) -> Result<Outcome, String> {
         let mut worst = Outcome::Unharmed;
         for (topic, expected) in &self.expected {
             let is_hit = hit == Some(*topic);
@@ -108,9 +118,8 @@ impl Subject {
                 worst = Outcome::Quarantined;
                 continue;
             };
-            // An end that only the journal knows is torn with its last group.
-            let in_journal = path.to_string_lossy().ends_with(".journal");
-            if in_journal && !self.closed && log.offsets().high_watermark < expected.end {
+            // An end that only the journal knows goes with its last group.
+            if may_tear && log.offsets().high_watermark < expected.end {
                 worst = Outcome::Torn;
                 continue;
             }
@@ -139,7 +148,7 @@ impl Subject {
             return Ok(Outcome::Refused);
         }
         let store = open(disk, true).map_err(|again| format!("{error}, and repaired: {again}"))?;
-        self.judge(&store, None, path)?;
+        self.judge(&store, None, false)?;
         Ok(Outcome::Refused)
     }
 
