@@ -4,9 +4,12 @@
 //! lines, see `ottla_tests::Client` and `ottla_tests::Line`. What is checked stands here, once for all of them.
 
 mod admin;
+mod connect;
 mod java;
 mod kcat;
 mod scenarios;
+mod streams;
+mod tools;
 mod transactions;
 
 /// The scenarios that every client passes, as one module of tests for each client.

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod disk_full;
+mod epochs;
 mod ledger;
 mod start;
 mod stop;
