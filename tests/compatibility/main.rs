@@ -5,9 +5,12 @@
 
 mod admin;
 mod compaction;
+mod connect;
 mod java;
 mod kcat;
 mod scenarios;
+mod streams;
+mod tools;
 mod transactions;
 
 /// The scenarios that every client passes, as one module of tests for each client.
