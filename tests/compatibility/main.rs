@@ -5,6 +5,7 @@
 
 mod java;
 mod kcat;
+mod rust_client;
 mod scenarios;
 mod transactions;
 
