@@ -5,4 +5,4 @@ mod paused;
 #[path = "main.rs"]
 mod suite;
 
-use suite::stage;
+use suite::{rewire, stage};
