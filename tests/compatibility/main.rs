@@ -8,6 +8,7 @@ mod compaction;
 mod connect;
 mod java;
 mod kcat;
+mod rust_client;
 mod scenarios;
 mod streams;
 mod tools;
