@@ -19,11 +19,6 @@ mod orders;
 #[path = "../../cli/examples/quickstart.rs"]
 mod quickstart;
 
-/// What the README shows.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
 async fn ephemeral() -> (Broker, Client) {
     let broker = Broker::builder().ephemeral().start().await.unwrap();
     let client = Client::builder().in_process(broker.in_process());
