@@ -10,8 +10,8 @@ use ottla_broker::{ShutdownError, StartError};
 pub(crate) enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("--set takes `key=value`, not `{0}`")]
-    NotAPair(String),
+    #[error("{0} takes `key=value`, not `{1}`")]
+    NotAPair(&'static str, String),
     #[error("cannot read the configuration file {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{}, line {line}: {message}", path.display())]
@@ -48,6 +48,10 @@ pub(crate) enum Failure {
     Open(#[from] ottla_storage::store::OpenError),
     #[error(transparent)]
     Repair(#[from] ottla_storage::repair::RepairError),
+    #[error(transparent)]
+    Client(#[from] ottla_client::Error),
+    #[error("{failed} records were not acknowledged; the first: {first}")]
+    Unacknowledged { failed: u64, first: String },
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("the broker did not stop cleanly: {0}")]

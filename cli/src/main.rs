@@ -2,6 +2,7 @@
 
 mod address;
 mod args;
+mod bench;
 mod failure;
 mod file;
 mod inspect;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Config(options) => show::show(&options),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Repair(arguments) => repair::repair(&arguments),
+        Command::Bench(task) => bench::bench(&task),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

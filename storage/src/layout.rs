@@ -12,6 +12,8 @@ const OFFSET_DIGITS: usize = 20;
 pub(crate) const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 /// The first offset that readers may ask for.
 pub(crate) const LOG_START_OFFSET_CHECKPOINT: &str = "log-start-offset-checkpoint";
+/// From where on compaction has not looked at the log.
+pub(crate) const CLEANER_OFFSET_CHECKPOINT: &str = "cleaner-offset-checkpoint";
 /// Which topic a directory belongs to.
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 /// Suffix of a file that is being written and not yet renamed to its name.
@@ -65,6 +67,9 @@ pub(crate) enum LogFile {
     TransactionIndex(i64),
     /// Producer state of all records below this offset.
     Snapshot(i64),
+    /// All of the log from the first to below the second offset, to take the place of the segments
+    /// there.
+    Swap(i64, i64),
     /// Left over from an interrupted write.
     Temporary,
     /// Anything else.
@@ -89,7 +94,10 @@ impl LogFile {
             "timeindex" => Self::TimeIndex(offset),
             "txnindex" => Self::TransactionIndex(offset),
             "snapshot" => Self::Snapshot(offset),
-            _ => Self::Other,
+            _ => match extension.strip_suffix(".swap").and_then(parse_offset) {
+                Some(end) => Self::Swap(offset, end),
+                None => Self::Other,
+            },
         }
     }
 }
@@ -124,6 +132,11 @@ pub(crate) fn time_index_file(dir: &Path, base_offset: i64) -> PathBuf {
 /// The aborted transactions that end in the segment with this base offset.
 pub(crate) fn transaction_index_file(dir: &Path, base_offset: i64) -> PathBuf {
     offset_file(dir, base_offset, "txnindex")
+}
+
+/// What compaction left of the segments from `base_offset` to below `end_offset`.
+pub(crate) fn swap_file(dir: &Path, base_offset: i64, end_offset: i64) -> PathBuf {
+    offset_file(dir, base_offset, &format!("{end_offset:020}.swap"))
 }
 
 /// The producer state of all records below this offset.
@@ -186,6 +199,7 @@ mod tests {
             (time_index_file(dir, i64::MAX), LogFile::TimeIndex(i64::MAX)),
             (transaction_index_file(dir, 9), LogFile::TransactionIndex(9)),
             (snapshot_file(dir, 7), LogFile::Snapshot(7)),
+            (swap_file(dir, 7, 19), LogFile::Swap(7, 19)),
         ];
         for (path, file) in files {
             let name = path.file_name().unwrap().to_str().unwrap();

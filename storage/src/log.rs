@@ -5,6 +5,7 @@
 
 mod append;
 mod change;
+mod compact;
 mod flush;
 mod open;
 mod read;
@@ -25,6 +26,8 @@ use ottla_protocol::record::{BatchHeader, HEADER_LEN};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
+use self::compact::CleanerState;
+pub(crate) use self::compact::Replaced;
 pub(crate) use self::open::{load_log_start, store_log_start};
 pub(crate) use self::replay::find_intact_batch;
 pub use self::transaction::{Part, append_together};
@@ -203,6 +206,7 @@ pub struct Log {
     leader_epochs: RwLock<Arc<LeaderEpochs>>,
     /// Base offsets of sealed segments that are held open, the last used one last.
     warm: Mutex<VecDeque<i64>>,
+    cleaner: CleanerState,
 }
 
 #[derive(Debug, Clone)]
@@ -380,6 +384,14 @@ impl Log {
 
     fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         Arc::clone(&self.segments.read())
+    }
+
+    /// Where a new segment lives, and how densely it is indexed from now on.
+    fn new_home(&self) -> SegmentHome {
+        SegmentHome {
+            index_interval_bytes: self.config().index_interval_bytes,
+            ..self.home.clone()
+        }
     }
 
     fn disk(&self) -> &dyn Disk {

@@ -98,6 +98,15 @@ pub(crate) fn sync_between(
     Ok(true)
 }
 
+/// Removes the snapshots of less than what is below `offset`.
+pub(crate) fn remove_below(disk: &dyn Disk, dir: &Path, offset: i64) -> io::Result<()> {
+    let all = snapshots(disk, dir)?;
+    for old in all.into_iter().filter(|found| *found < offset) {
+        remove(disk, dir, old)?;
+    }
+    Ok(())
+}
+
 /// The newest intact snapshot that covers no record from `end_offset` on, with its offset.
 /// Snapshots past it are removed, because their records are not in the log, and damaged ones,
 /// because no one may count on them. Durably: others will get their offsets, and then a crash must

@@ -53,6 +53,34 @@ pub(crate) fn parse(text: &str) -> Option<Vec<&str>> {
     (entries.len() == count).then_some(entries)
 }
 
+/// The offset in a checkpoint of one partition: `None` when there is no file, an inner `None` when
+/// it is not such a checkpoint.
+pub(crate) fn load_offset(disk: &dyn Disk, path: &Path) -> io::Result<Option<Option<i64>>> {
+    let Some(bytes) = read_file(disk, path)? else {
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    Ok(Some(match parse(text).as_deref() {
+        Some([line]) => line
+            .rsplit_once(' ')
+            .and_then(|(_, offset)| offset.parse().ok())
+            .filter(|offset: &i64| *offset >= 0),
+        _ => None,
+    }))
+}
+
+/// Replaces the checkpoint of one partition durably.
+pub(crate) fn store_offset(
+    disk: &dyn Disk,
+    path: &Path,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+) -> io::Result<()> {
+    let text = format(std::iter::once(format!("{topic} {partition} {offset}")));
+    replace_file(disk, path, text.as_bytes())
+}
+
 /// The bytes of a small file, or `None` when it is not there.
 pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
     read_file_up_to(LARGEST_FILE, disk, path)

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::compact::CleanerState;
 use super::{CommitSink, FlushPoint, Log, LogIdentity, Status, Tail, Writer, replay};
 use crate::config::{Durability, LogConfig};
 use crate::disk::{Disk, OpenMode};
@@ -16,8 +17,8 @@ use crate::layout::{LOG_START_OFFSET_CHECKPOINT, LogFile, log_file};
 use crate::offsets::{LogPosition, OffsetState};
 use crate::partition_metadata::{PartitionMetadata, StoredDurability};
 use crate::recovery::{Found, Verdict, verdict};
-use crate::segment::{Check, Segment, SegmentHome, SegmentIndex, SegmentScan};
-use crate::text_checkpoint::{format, parse, read_file, replace_file};
+use crate::segment::{Check, Segment, SegmentHome, SegmentIndex, SegmentScan, swap};
+use crate::text_checkpoint::{load_offset, store_offset};
 
 /// The tail of a log as a scan found it.
 struct TailScan {
@@ -55,6 +56,7 @@ impl Log {
         };
         check_metadata(&home, &identity, sink.is_some())?;
         let stored_start = load_log_start(&*home.disk, dir)?;
+        let cleaner = CleanerState::load(&home)?;
         let found = find_segments(&home, stored_start)?;
         let scan = scan_tail(&found, tail, stored_start)?;
         let segments = settle(&home, found, scan, tail, stored_start)?;
@@ -104,6 +106,7 @@ impl Log {
             offsets: Mutex::new(offsets),
             leader_epochs: RwLock::new(Arc::new(rebuilt.leader_epochs)),
             warm: Mutex::new(VecDeque::new()),
+            cleaner,
         }))
     }
 }
@@ -171,23 +174,14 @@ fn check_metadata(
 
 /// The stored start of the log in `dir`; 0 when there is none.
 pub(crate) fn load_log_start(disk: &dyn Disk, dir: &Path) -> io::Result<i64> {
-    let Some(bytes) = read_file(disk, &dir.join(LOG_START_OFFSET_CHECKPOINT))? else {
-        return Ok(0);
-    };
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    match parse(text).as_deref() {
-        Some([line]) => line
-            .rsplit_once(' ')
-            .and_then(|(_, offset)| offset.parse().ok())
-            .filter(|offset: &i64| *offset >= 0),
-        _ => None,
-    }
-    .ok_or_else(|| {
-        io::Error::new(
+    match load_offset(disk, &dir.join(LOG_START_OFFSET_CHECKPOINT))? {
+        None => Ok(0),
+        Some(Some(offset)) => Ok(offset),
+        Some(None) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "log-start-offset-checkpoint is damaged",
-        )
-    })
+        )),
+    }
 }
 
 /// Stores the start of the log in `dir` durably.
@@ -197,15 +191,17 @@ pub(crate) fn store_log_start(
     identity: &LogIdentity,
     offset: i64,
 ) -> io::Result<()> {
-    let line = format!("{} {} {offset}", identity.topic, identity.partition);
-    let text = format(std::iter::once(line));
     let path = dir.join(LOG_START_OFFSET_CHECKPOINT);
-    replace_file(disk, &path, text.as_bytes())
+    let LogIdentity {
+        topic, partition, ..
+    } = identity;
+    store_offset(disk, &path, topic, *partition, offset)
 }
 
 /// The segments on the disk, ascending, without those that lie below the start of the log.
 /// Removes what interrupted writes and removals left.
 fn find_segments(home: &SegmentHome, stored_start: i64) -> io::Result<Vec<Arc<Segment>>> {
+    swap::finish_all(&*home.disk, &home.dir)?;
     let entries = home.disk.list(&home.dir)?;
     let mut bases: Vec<i64> = Vec::new();
     for entry in &entries {

@@ -92,16 +92,32 @@ fn reset_aborted(
     segments: &[Arc<Segment>],
     summaries: &BTreeMap<i64, AbortedSummary>,
 ) -> io::Result<bool> {
+    let first_base = segments.first().map_or(0, |first| first.base_offset());
+    let is_there = |base: &i64| {
+        segments
+            .binary_search_by_key(base, |segment| segment.base_offset())
+            .is_ok()
+    };
+    // Compaction has made one of several since.
+    if !summaries
+        .range(first_base..)
+        .all(|(base, _)| is_there(base))
+    {
+        return forget_aborted(segments).map(|()| false);
+    }
     for segment in segments {
         let summary = summaries.get(&segment.base_offset()).copied();
         if !segment.reset_aborted(summary)? {
-            for segment in segments {
-                segment.reset_aborted(None)?;
-            }
-            return Ok(false);
+            return forget_aborted(segments).map(|()| false);
         }
     }
     Ok(true)
+}
+
+fn forget_aborted(segments: &[Arc<Segment>]) -> io::Result<()> {
+    segments
+        .iter()
+        .try_for_each(|segment| segment.reset_aborted(None).map(drop))
 }
 
 fn take_in(

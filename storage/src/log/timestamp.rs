@@ -141,7 +141,9 @@ fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<
         .map_err(|error| segment.corrupt(error))?
     {
         let timestamp = batch.header.max_timestamp;
-        if timestamp >= 0 && largest.is_none_or(|largest| timestamp > largest.header.max_timestamp)
+        if timestamp >= 0
+            && batch.header.record_count > 0
+            && largest.is_none_or(|largest| timestamp > largest.header.max_timestamp)
         {
             largest = Some(batch);
         }

@@ -1,6 +1,6 @@
 //! Shell. Puts the bytes of the journal back into the segments, where they differ.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ struct Target {
 /// Applies the journal's entries in their order.
 pub(crate) struct Redo<'a> {
     disk: &'a dyn Disk,
-    targets: HashMap<LogKey, Target>,
+    targets: BTreeMap<LogKey, Target>,
     open: HashMap<(LogKey, i64), Arc<dyn DiskFile>>,
     touched: BTreeSet<(LogKey, i64)>,
     written: u64,
@@ -46,7 +46,7 @@ impl<'a> Redo<'a> {
     pub(crate) fn new(disk: &'a dyn Disk) -> Self {
         Self {
             disk,
-            targets: HashMap::new(),
+            targets: BTreeMap::new(),
             open: HashMap::new(),
             touched: BTreeSet::new(),
             written: 0,
@@ -98,8 +98,10 @@ impl<'a> Redo<'a> {
         let known = usize::try_from(size.saturating_sub(header.position)).unwrap_or(usize::MAX);
         let known = known.min(entry.bytes.len());
         let found = file.read_at(header.position.min(size), known)?;
-        if found.len() < entry.bytes.len() || found != entry.bytes {
-            file.write_at(header.position, &[IoSlice::new(&entry.bytes)])?;
+        // Even where it is there: a sync that failed may have left pages that look clean and are
+        // on no disk, and only what is written again is synced again.
+        file.write_at(header.position, &[IoSlice::new(&entry.bytes)])?;
+        if found != entry.bytes {
             self.written += entry.bytes.len() as u64;
         }
         Ok(())
@@ -152,7 +154,7 @@ impl<'a> Redo<'a> {
     /// have been in the page cache only, and the journal is about to be given up (D4).
     ///
     /// Returns what was found for each log and the number of bytes written.
-    pub(crate) fn finish(mut self) -> io::Result<(HashMap<LogKey, Redone>, u64)> {
+    pub(crate) fn finish(self) -> io::Result<(HashMap<LogKey, Redone>, u64)> {
         for (key, base) in &self.touched {
             let Some(target) = self.targets.get(key) else {
                 continue;
@@ -167,7 +169,7 @@ impl<'a> Redo<'a> {
             file.sync()?;
         }
         let mut redone = HashMap::new();
-        for (key, target) in self.targets.drain() {
+        for (key, target) in self.targets {
             if target.created {
                 self.disk.sync_dir(&target.dir)?;
             }
@@ -275,6 +277,29 @@ mod tests {
         let entries = [entry(0, 2, 2, b"bb"), entry(0, 4, 3, b"cc")];
         assert_eq!(redo(&disk, 0, &entries), whole(3));
         assert_eq!(contents(&disk, 0).unwrap(), "aabbcc");
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_in_memory_only_is_written_again() {
+        let disk = SimulatedDisk::new();
+        let dir = Path::new("t-0");
+        disk.create_dir(dir).unwrap();
+        disk.sync_dir(Path::new("")).unwrap();
+        let path = layout::log_file(dir, 0);
+        let file = disk.open(&path, OpenMode::New).unwrap();
+        file.write_at(0, &[IoSlice::new(b"aa")]).unwrap();
+        disk.sync_dir(dir).unwrap();
+        disk.fail_syncs(".log");
+        assert!(file.sync().is_err());
+        // The process ends and the machine goes on: what it reads looks whole.
+        disk.kill();
+        let mut redo = Redo::new(&disk);
+        redo.target(KEY, dir, 0, 0);
+        redo.apply(&entry(0, 0, 2, b"aa")).unwrap();
+        redo.finish().unwrap();
+        disk.lose_power(Loss::Everything);
+        let file = disk.open(&path, OpenMode::Existing).unwrap();
+        assert_eq!(file.size().unwrap(), 2);
     }
 
     #[test]

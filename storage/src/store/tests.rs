@@ -1,3 +1,4 @@
+mod compaction;
 mod crash;
 mod faults;
 mod together;

@@ -128,6 +128,18 @@ async fn the_machine_is_told_the_time_when_it_asked_to() {
     assert_eq!(names(&world.get().await.unwrap()), ["alarm"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_cannot_be_written_is_tried_again_later_and_not_at_once() {
+    let world = World::inline();
+    world.spawn();
+    world.disk.fill(".log");
+    tokio::time::sleep(ALARM * 2).await;
+    assert_eq!(world.driver.inspect(|ledger| ledger.entries.len()), 0);
+    world.disk.make_room();
+    tokio::time::sleep(RELOAD_INTERVAL * 2).await;
+    assert_eq!(names(&world.get().await.unwrap()), ["alarm"]);
+}
+
 #[tokio::test]
 async fn the_machine_learns_that_nobody_waits_any_more() {
     let world = World::inline();

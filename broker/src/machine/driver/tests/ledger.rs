@@ -20,7 +20,8 @@ const LOG: &str = "ledger";
 /// Bytes that do not fit what a segment has reserved when it is small.
 pub(super) const LARGE: usize = 200 << 10;
 
-/// After this long, without a record, a machine adds one of its own.
+/// After this long a machine adds a record of its own; one that was loaded again, at once if it
+/// is late.
 pub(super) const ALARM: Duration = Duration::from_secs(60);
 
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
@@ -87,7 +88,7 @@ impl Machine for Ledger {
 
     fn tick(&mut self, now: Now) -> LedgerEffects {
         self.alarm = Some(now.monotonic + ALARM);
-        self.put("alarm".to_owned(), Vec::new())
+        self.put("alarm".to_owned(), vec![0; LARGE])
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -98,8 +99,8 @@ impl Machine for Ledger {
         self.entries.insert(name, value);
     }
 
-    fn loaded(&mut self, now: Now) -> LedgerEffects {
-        self.alarm = Some(now.monotonic + ALARM);
+    fn loaded(&mut self, _now: Now) -> LedgerEffects {
+        self.alarm = Some(ALARM);
         Effects::default()
     }
 
