@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use ottla_storage::disk::simulated::{Loss, SimulatedDisk, Snapshot};
 use ottla_storage::repair::repair;
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 use crate::answers::Answers;
 use crate::archive::{files, read};
 use crate::golden::{DIR, Size, TOPICS, golden, open};
+use crate::parallel::in_parallel;
 
 /// Cases of each directory in a usual run.
 const CASES: usize = 1_500;
@@ -205,24 +205,6 @@ fn sample(cases: Vec<(PathBuf, Harm)>, wanted: usize) -> Vec<(PathBuf, Harm)> {
         harms.map(move |harm| (path.clone(), harm))
     });
     chosen.collect()
-}
-
-fn in_parallel(count: usize, work: impl Fn(usize) + Sync) {
-    let next = AtomicUsize::new(0);
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
-                        return;
-                    }
-                    work(number);
-                }
-            });
-        }
-    });
 }
 
 fn flip_and_cut(size: Size, closed: bool) {
