@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, CatalogCommand, CatalogLimits, ConfigScope};
+use crate::cleaning;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::{Env, SEEDED_START_MS, millis};
@@ -31,6 +32,8 @@ use crate::machine::{Driver, LoadError, Machine, alone};
 use crate::memory_budget::{DECOMPRESSION_BYTES, MemoryBudget};
 use crate::partition::Partition;
 use crate::server::Server;
+#[cfg(feature = "testing")]
+use crate::testing::SimulatedStorage;
 use crate::topics::Topics;
 use crate::transaction::shell::Commands;
 use crate::transaction::{self, TransactionConfig, TransactionCoordinator};
@@ -89,6 +92,8 @@ pub struct BrokerBuilder {
     advertise: Option<Endpoint>,
     seed: Option<u64>,
     start_time: Option<SystemTime>,
+    #[cfg(feature = "testing")]
+    simulated: Option<SimulatedStorage>,
 }
 
 impl BrokerBuilder {
@@ -141,6 +146,14 @@ impl BrokerBuilder {
         self
     }
 
+    /// Keeps the log on `storage`, and starts no thread: the journal commits after short pauses of
+    /// tokio's clock, whose lengths come from the broker's randomness.
+    #[cfg(feature = "testing")]
+    pub fn simulated(mut self, storage: SimulatedStorage) -> Self {
+        self.simulated = Some(storage);
+        self
+    }
+
     /// Starts the broker on the current tokio runtime.
     ///
     /// # Errors
@@ -155,10 +168,20 @@ impl BrokerBuilder {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let ephemeral = self.data_dir.is_none();
-        let store = Arc::new(open_store(self.data_dir, &env).await?);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let ephemeral = self.data_dir.is_none();
+        #[cfg(feature = "testing")]
+        let simulated = self
+            .simulated
+            .map(|storage| storage.open(store_options(&env), &env, &tasks, &stop))
+            .transpose()?;
+        #[cfg(not(feature = "testing"))]
+        let simulated = None;
+        let store = match simulated {
+            Some(store) => store,
+            None => Arc::new(open_store(self.data_dir, &env).await?),
+        };
         let (commands, waiting) = transaction::shell::commands();
         let core = Arc::new(assemble(&store, &config, &env, ephemeral, commands)?);
         tasks.spawn(Arc::clone(&core.catalog).run(stop.clone()));
@@ -170,6 +193,7 @@ impl BrokerBuilder {
             stop.clone(),
         ));
         tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
+        tasks.spawn(cleaning::run(Arc::clone(&core), stop.clone()));
         transaction::shell::free_hanging(&core);
         // Without them, the first transactional producer would have to try again.
         transaction::shell::reserve_producer_ids(&core).await;
@@ -232,8 +256,8 @@ fn endpoint_of(address: SocketAddr) -> Option<Endpoint> {
     })
 }
 
-async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, StartError> {
-    let options = StoreOptions {
+fn store_options(env: &Env) -> StoreOptions {
+    StoreOptions {
         // Until the catalog, which is a log itself, can tell.
         config: Arc::new(|_| internal_config()),
         cluster_id: env.uuid(),
@@ -241,7 +265,11 @@ async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, Start
         journal: JournalOptions::default(),
         threads: true,
         repair: false,
-    };
+    }
+}
+
+async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, StartError> {
+    let options = store_options(env);
     match data_dir {
         None => {
             let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
@@ -511,6 +539,8 @@ impl Broker {
             advertise: None,
             seed: None,
             start_time: None,
+            #[cfg(feature = "testing")]
+            simulated: None,
         }
     }
 

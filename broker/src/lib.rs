@@ -5,6 +5,7 @@
 
 mod broker;
 mod catalog;
+mod cleaning;
 pub mod config;
 mod connection;
 mod core;
@@ -22,6 +23,8 @@ mod record_codec;
 mod retention;
 mod server;
 mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod topic_name;
 mod topics;
 mod transaction;

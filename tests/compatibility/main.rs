@@ -4,6 +4,7 @@
 //! lines, see `ottla_tests::Client` and `ottla_tests::Line`. What is checked stands here, once for all of them.
 
 mod admin;
+mod compaction;
 mod connect;
 mod java;
 mod kcat;

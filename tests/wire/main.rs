@@ -16,6 +16,7 @@
 mod alter_configs;
 mod api_versions;
 mod cluster;
+mod compaction;
 mod configs;
 mod fetch;
 mod fetch_session;
@@ -36,5 +37,6 @@ mod samples;
 mod security;
 mod support;
 mod topic_pages;
+mod topic_settings;
 mod topics;
 mod transactions;

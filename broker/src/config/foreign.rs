@@ -86,8 +86,6 @@ pub(super) const FOREIGN: &[Foreign] = &[
     ignored("inter.broker.", ONE_NODE),
     ignored("kafka.metrics.", "there is no JMX"),
     ignored("leader.imbalance.", ONE_NODE),
-    ignored("log.cleaner.backoff.ms", OWN_THREADS),
-    ignored("log.cleaner.dedupe.buffer.size", OWN_THREADS),
     ignored_if(
         "log.cleaner.enable",
         "true",
