@@ -25,9 +25,7 @@ impl Counter {
     /// The application, once it runs.
     fn start(&self) -> Program {
         let state = self.state.path().to_str().expect("a path of text");
-        let topics = ["--topic", "lines", "--output", "counts"];
-        // Until this broker compacts.
-        let arguments = [&topics[..], &["--state", state, "--changelog", "delete"]].concat();
+        let arguments = ["--topic", "lines", "--output", "counts", "--state", state];
         let mut program = JAVA.run(&self.broker, "word-count", &arguments);
         program.wait_for("it runs", |line| {
             matches!(line, Line::Checked(_)).then_some(())

@@ -1,7 +1,6 @@
 package ottla.compatibility;
 
 import java.util.Arrays;
-import java.util.Map;
 import java.util.Properties;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
@@ -13,10 +12,7 @@ import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.state.Stores;
 
-/**
- * Kafka Streams' word count, exactly once: words of {@code --topic}, each new count to {@code --output}; the log of
- * the counts has the policy {@code --changelog}.
- */
+/** Kafka Streams' word count, exactly once: words of {@code --topic}, each new count to {@code --output}. */
 final class WordCount {
     private WordCount() {}
 
@@ -28,8 +24,7 @@ final class WordCount {
                 .groupBy((key, word) -> word, Grouped.with(strings, strings))
                 .count(Materialized.<String, Long>as(Stores.inMemoryKeyValueStore("counts"))
                         .withKeySerde(strings)
-                        .withValueSerde(Serdes.Long())
-                        .withLoggingEnabled(Map.of("cleanup.policy", client.option("changelog"))))
+                        .withValueSerde(Serdes.Long()))
                 .toStream()
                 .mapValues(count -> Long.toString(count))
                 .to(client.option("output"), Produced.with(strings, strings));
