@@ -46,9 +46,7 @@ impl Writer {
         let client_id = StrBytes::from_static("writer");
         let answer = self.connection.call(request.into(), version, &client_id);
         let response = answer.await.unwrap().expect("an answer");
-        R::Response::try_from(response)
-            .ok()
-            .expect("an answer of the same API")
+        R::Response::try_from(response).unwrap_or_else(|_| panic!("an answer of another API"))
     }
 
     async fn write(&mut self, value: usize) {
