@@ -4,6 +4,8 @@
 //!
 //! The broker listens too: while it runs, any Kafka client can join.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 
 use ottla_broker::Broker;

@@ -6,6 +6,8 @@
 //! bounded too: when it is full, fetching stops; the member stays in its group as long as it makes
 //! progress within `max.poll.interval.ms`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::time::Duration;
 
 use ottla_client::config::{AutoOffsetReset, ProducerConfig};

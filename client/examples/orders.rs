@@ -6,6 +6,8 @@
 //! Clients in other languages read and write the same topic: see `OrderProducer` and
 //! `OrderConsumer` in the tests, for Java.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use ottla_client::config::AutoOffsetReset;
 use ottla_client::{Client, Error, Event, ProducerRecord, RecordMetadata};
 
