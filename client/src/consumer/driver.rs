@@ -182,6 +182,9 @@ impl Driver {
                 self.departing = true;
                 state.stop_reading();
                 self.commit_done(state);
+            } else if std::mem::take(&mut self.departing) {
+                // What it had is not read any more: it begins anew.
+                self.tick(state, Input::Leave, now);
             }
         }
         // What was done is committed while the group still takes it.

@@ -204,11 +204,13 @@ impl Driver {
                     .get(partition)
                     .copied()
                     .unwrap_or(ErrorCode::UnknownServerError),
-                Err(error) if error.is_retriable() => ErrorCode::NetworkException,
-                Err(error) => {
-                    outcomes.insert(partition.clone(), Outcome::Failed(error.clone()));
-                    continue;
-                }
+                Err(error) => match Attempt::from(error.clone()) {
+                    Attempt::Again(_) => ErrorCode::NetworkException,
+                    Attempt::Stop(error) => {
+                        outcomes.insert(partition.clone(), Outcome::Failed(error));
+                        continue;
+                    }
+                },
             };
             let kept = !subscribed || owned.contains(partition);
             let outcome = outcome_of(partition, code, is_current, kept);
