@@ -61,6 +61,7 @@ fn run(disk: &SimulatedDisk) -> (World, Arc<Mutex<Ledger>>) {
     disk.make_room();
     work(&mut world, ROUNDS);
     scars::suffer(&mut world);
+    scars::interrupt_compaction(&mut world);
     world.store = None;
     disk.kill();
     scars::leave(disk);
