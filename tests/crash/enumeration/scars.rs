@@ -74,6 +74,7 @@ pub(crate) fn suffer(world: &mut World) {
     world.roll("d");
     disk.fill("d-0");
     world.append("d", 3800);
+    world.delete_records("d");
     disk.make_room();
     disk.inject(Fault {
         operation: Some(Operation::Write),
@@ -94,6 +95,7 @@ pub(crate) fn suffer(world: &mut World) {
     }
     world.roll("b");
     world.append("b", 300);
+    world.roll("u");
     for _ in 0..2 {
         world.produce("u", Producer::Bumping, 40);
         world.end_transaction(Producer::Bumping, TransactionResult::Abort);
