@@ -277,7 +277,7 @@ impl Repair<'_> {
         let last = survey.segments.last().map(|last| last.base_offset);
         for segment in &plan.damaged {
             let is_last = last == Some(segment.base_offset);
-            let missing = is_last.then(|| survey.end..plan.end);
+            let missing = is_last.then_some(survey.end..plan.end);
             self.rewrite(segment, missing, survey.epochs.as_ref())?;
         }
         if survey.segments.is_empty() {
