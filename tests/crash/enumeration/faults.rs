@@ -113,7 +113,7 @@ fn fail(case: Case) -> Result<(), String> {
             .map_err(|error| format!("while it was served: {error}"))?;
     }
     let seed = case.call as u64;
-    let power_lost = seed % 3 != 0;
+    let power_lost = !seed.is_multiple_of(3);
     match seed % 3 {
         0 => disk.kill(),
         1 => disk.lose_power(Loss::Everything),
