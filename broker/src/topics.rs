@@ -196,10 +196,10 @@ impl Topics {
                 if missing.is_some() {
                     continue;
                 }
-                let opened = self
+                let found = self
                     .open_partitions(&topic.name, topic.id, index..index + 1, &topic.config)
                     .pop();
-                match opened.unwrap_or(Err(LogError::Closed)) {
+                match found.unwrap_or(Err(LogError::Closed)) {
                     Ok(partition) => {
                         *missing = Some(partition);
                         opened += 1;

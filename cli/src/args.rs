@@ -18,9 +18,34 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     /// Show every setting with its value and where the value comes from.
     Config(Options),
+    /// Show what is in a data directory, and what of it is damaged. Changes nothing.
+    Inspect(InspectArguments),
+    /// Make what is damaged serve again. The files as they were are kept.
+    Repair(RepairArguments),
     /// Measure a broker, this one or any other that speaks Kafka's protocol.
     #[command(subcommand)]
     Bench(BenchTask),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// The data directory.
+    pub(crate) dir: PathBuf,
+
+    /// Only this partition, as `orders-0`.
+    #[arg(long, value_name = "TOPIC-PARTITION")]
+    pub(crate) partition: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArguments {
+    /// The data directory, which no broker uses.
+    pub(crate) dir: PathBuf,
+
+    /// The partition, as `orders-0`. Without it, the journal and the checkpoint are given up that
+    /// keep the directory from being opened, and all goes on with what the partitions hold.
+    #[arg(long, value_name = "TOPIC-PARTITION")]
+    pub(crate) partition: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

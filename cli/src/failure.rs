@@ -38,6 +38,16 @@ pub(crate) enum Failure {
     Signals(io::Error),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    #[error("{} is not an Ottla data directory", .0.display())]
+    NotData(PathBuf),
+    #[error("{} has no partition {name}", dir.display())]
+    NoPartition { dir: PathBuf, name: String },
+    #[error("{0}; `ottla repair` makes a partition one that is served again")]
+    Damaged(String),
+    #[error(transparent)]
+    Open(#[from] ottla_storage::store::OpenError),
+    #[error(transparent)]
+    Repair(#[from] ottla_storage::repair::RepairError),
     #[error(transparent)]
     Client(#[from] ottla_client::Error),
     #[error("there is no topic {0}")]

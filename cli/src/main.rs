@@ -5,8 +5,10 @@ mod args;
 mod bench;
 mod failure;
 mod file;
+mod inspect;
 mod logs;
 mod properties;
+mod repair;
 mod serve;
 mod settings;
 mod show;
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Config(options) => show::show(&options),
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Repair(arguments) => repair::repair(&arguments),
         Command::Bench(task) => bench::bench(&task),
     };
     match outcome {

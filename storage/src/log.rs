@@ -5,17 +5,16 @@
 
 mod append;
 mod change;
+mod compact;
 mod flush;
 mod open;
 mod read;
 mod replay;
-mod tail;
 #[cfg(test)]
 mod tests;
 mod timestamp;
 mod transaction;
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +25,9 @@ use ottla_protocol::record::{BatchHeader, HEADER_LEN};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-pub(crate) use self::open::load_log_start;
-pub use self::tail::Tail;
+use self::compact::CleanerState;
+pub(crate) use self::open::{load_log_start, store_log_start};
+pub(crate) use self::replay::find_intact_batch;
 pub use self::transaction::{Part, append_together};
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
@@ -37,7 +37,8 @@ use crate::leader_epochs::LeaderEpochs;
 use crate::offsets::{OffsetState, Offsets};
 use crate::producer_state::ProducerState;
 pub use crate::producer_state::{Marker, ProducerInfo, TransactionGuard};
-use crate::segment::{Segment, SegmentHome};
+pub use crate::recovery::Tail;
+use crate::segment::{Segment, SegmentHome, WarmSegments};
 
 /// Whose log it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,8 +202,9 @@ pub struct Log {
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     offsets: Mutex<OffsetState>,
     leader_epochs: RwLock<Arc<LeaderEpochs>>,
-    /// Base offsets of sealed segments that are held open, the last used one last.
-    warm: Mutex<VecDeque<i64>>,
+    /// Who decides which sealed segments are held open.
+    warm: RwLock<Arc<WarmSegments>>,
+    cleaner: CleanerState,
 }
 
 #[derive(Debug, Clone)]
@@ -380,6 +382,19 @@ impl Log {
 
     fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         Arc::clone(&self.segments.read())
+    }
+
+    /// From now on the log holds segments open as one of those that share `warm`.
+    pub(crate) fn share_warm(&self, warm: &Arc<WarmSegments>) {
+        *self.warm.write() = Arc::clone(warm);
+    }
+
+    /// Where a new segment lives, and how densely it is indexed from now on.
+    fn new_home(&self) -> SegmentHome {
+        SegmentHome {
+            index_interval_bytes: self.config().index_interval_bytes,
+            ..self.home.clone()
+        }
     }
 
     fn disk(&self) -> &dyn Disk {

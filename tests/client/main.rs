@@ -3,7 +3,10 @@
 //! `apache_kafka.rs` against Apache Kafka.
 
 mod admin;
+mod cancel;
 mod cluster;
 mod consumer;
 mod producer;
+pub mod rewire;
 pub mod stage;
+mod transactions;

@@ -3,9 +3,15 @@
 //! Each client has a small program in a folder of this directory; all speak the same command line and print JSON
 //! lines, see `ottla_tests::Client` and `ottla_tests::Line`. What is checked stands here, once for all of them.
 
+mod admin;
+mod compaction;
+mod connect;
 mod java;
 mod kcat;
+mod rust_client;
 mod scenarios;
+mod streams;
+mod tools;
 mod transactions;
 
 /// The scenarios that every client passes, as one module of tests for each client.

@@ -2,6 +2,8 @@
 //!
 //! `compare run` measures and appends to a file; `compare report` makes a page of it. See benches/README.md.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;

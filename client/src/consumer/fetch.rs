@@ -1,5 +1,8 @@
 //! Which partitions are fetched next, from which brokers, and what an answer means to each.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -72,10 +75,15 @@ pub(super) struct Means<'a> {
     pub(super) now: Instant,
 }
 
+/// Bytes of a partition below which more is fetched while the application works on them.
+pub(super) fn ahead(config: &ConsumerConfig) -> usize {
+    config.max_partition_fetch_bytes.div_ceil(2)
+}
+
 /// Chooses what to fetch, beginning where the last plan ended, so that everyone gets a turn.
 pub(super) fn plan(state: &mut State, means: &Means<'_>) -> Plan {
     let mut plan = Plan::default();
-    let ahead = means.config.max_partition_fetch_bytes.div_ceil(2);
+    let ahead = ahead(means.config);
     let mut wanted: BTreeMap<i32, Vec<(Asked, i32)>> = BTreeMap::new();
     let after = state.last_fetched.clone();
     let (first, second): (Vec<_>, Vec<_>) = state
@@ -157,7 +165,7 @@ fn fetch(
     let mut list = Vec::with_capacity(wanted.len());
     for (asked, leader_epoch) in wanted {
         if let Some(held) = state.partitions.get_mut(&asked.partition) {
-            held.fetching = true;
+            held.fetch_begins();
         }
         let name = &asked.partition.topic;
         let partition = FetchPartition {
@@ -280,6 +288,11 @@ fn take_one(
     };
     match data.error_code {
         ErrorCode::None => {}
+        // What was fetched before is still good, and comes first.
+        ErrorCode::OffsetOutOfRange if held.position() != Some(asked.from.offset) => {
+            held.fetch_after = Some(retry_at);
+            return false;
+        }
         ErrorCode::OffsetOutOfRange => {
             if reset == AutoOffsetReset::None {
                 let error = no_offset(&asked.partition);
@@ -325,11 +338,10 @@ fn diverged(state: &mut State, asked: &Asked, data: &PartitionData, reset: AutoO
     if reset == AutoOffsetReset::None {
         state.fail_partition(partition, no_offset(partition));
     } else if let Some(held) = state.partitions.get_mut(partition) {
-        held.lose_place(Place::At(Position {
-            offset: end.end_offset.min(asked.from.offset),
+        held.truncate(Position {
+            offset: end.end_offset,
             leader_epoch: end.epoch,
-        }));
-        held.drop_buffer();
+        });
     }
 }
 

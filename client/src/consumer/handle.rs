@@ -134,8 +134,11 @@ impl ConsumerHandle {
         if revoking {
             self.shared.driver.notify_one();
         }
+        if taken == Ok(true) {
+            self.shared.application.notify_one();
+        }
         match taken {
-            Ok(()) => Acknowledged::Taken,
+            Ok(_) => Acknowledged::Taken,
             Err(_) => Acknowledged::Fenced,
         }
     }
@@ -284,14 +287,11 @@ impl ConsumerHandle {
         change: impl FnOnce(&mut super::partition::Partition) -> T,
     ) -> Result<T, Error> {
         let mut state = self.shared.state.lock();
-        let held = state.partitions.get_mut(partition);
-        let held = held.ok_or_else(|| {
-            Error::Invalid(format!("{partition} is not assigned to this consumer"))
-        })?;
-        let changed = change(held);
+        let changed = state.update(partition, change);
         drop(state);
         self.shared.driver.notify_one();
-        Ok(changed)
+        changed
+            .ok_or_else(|| Error::Invalid(format!("{partition} is not assigned to this consumer")))
     }
 
     /// Goes on reading a partition elsewhere. Records that were handed out before can no longer be
@@ -465,7 +465,8 @@ impl ConsumerHandle {
         self.resubscribe(Subscription::Pattern(pattern(text)?))
     }
 
-    /// Reads nothing from now on, and leaves the group.
+    /// Reads nothing from now on, and leaves the group, after a last commit if
+    /// `enable.auto.commit` says so. [`Event::Lost`](super::Event::Lost) tells when that is done.
     ///
     /// # Errors
     /// [`Error::Closed`].

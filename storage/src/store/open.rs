@@ -24,7 +24,7 @@ use crate::log::{Log, LogIdentity, Tail, load_log_start};
 use crate::meta::{self, Meta};
 use crate::partition_metadata::{PartitionMetadata, StoredDurability};
 use crate::recovery::redo::{Redo, Redone};
-use crate::recovery::{Facts, LastStop, Point, Verdict, verdict};
+use crate::recovery::{Facts, LastStop, Point, plan};
 
 /// What is known while the directory is being opened.
 struct Opening {
@@ -221,16 +221,20 @@ impl Opening {
         if self.last_stop == LastStop::Unclean {
             let mut reader = Reader::new(self.meta.directory_id, &found, end);
             redone = self.redo(&mut reader).map_err(failed)?;
+            let low = end.file_sequence;
             end = reader.position();
-            if reader.is_damaged().map_err(failed)? {
+            let is_cut = |found: &Found| found.is_cut && found.sequence >= Some(low);
+            let damage = if found.iter().any(is_cut) {
+                Some("a file of it has been cut".to_owned())
+            } else if reader.is_damaged().map_err(failed)? {
+                let group = end.group_sequence;
+                Some(format!("group {group} is not intact and others follow it"))
+            } else {
+                None
+            };
+            if let Some(reason) = damage {
                 if !self.options.repair {
-                    return Err(OpenError::Damaged {
-                        path: dir,
-                        reason: format!(
-                            "group {} is not intact and others follow it",
-                            end.group_sequence
-                        ),
-                    });
+                    return Err(OpenError::Damaged { path: dir, reason });
                 }
                 self.report.journal_damaged = true;
                 self.last_stop = LastStop::Damaged;
@@ -392,7 +396,7 @@ impl Opening {
         let found = std::mem::take(&mut self.found);
         let open = |found: &FoundPartition| {
             let facts = self.facts(found, sink.is_some(), redone.get(&found.key()));
-            (facts, self.open_log(found, sink, verdict(facts)))
+            (facts, self.open_log(found, sink, plan(facts)))
         };
         let opened = for_all(self.options.threads, &found, open);
         for (found, (facts, opened)) in found.into_iter().zip(opened) {
@@ -450,17 +454,9 @@ impl Opening {
         &self,
         found: &FoundPartition,
         sink: Option<&Arc<JournalSink>>,
-        verdict: Verdict,
+        tail: Option<Tail>,
     ) -> Result<Arc<Log>, String> {
-        let tail = match verdict {
-            Verdict::Clean => Tail::Clean,
-            Verdict::Scan { from, at_least } => Tail::Scan { from, at_least },
-            Verdict::Exact { from, end } => Tail::Exact {
-                from,
-                end_offset: end,
-            },
-            Verdict::Quarantine => return Err("bytes are missing before journaled ones".into()),
-        };
+        let tail = tail.ok_or("bytes are missing before journaled ones")?;
         let config = (self.options.config)(&found.identity);
         let sink = super::sink_for(sink, &config);
         let identity = found.identity.clone();

@@ -35,6 +35,7 @@ public final class Client {
             case "admin" -> AdminTour.run(client);
             case "transactions" -> TransactionTour.run(client);
             case "hold-transaction" -> TransactionTour.hold(client);
+            case "word-count" -> WordCount.run(client);
             case "pump" -> TransactionPump.run(client);
             default -> throw new IllegalArgumentException("no scenario " + arguments[0]);
         }
@@ -47,6 +48,11 @@ public final class Client {
             throw new IllegalArgumentException("--" + name + " is missing");
         }
         return value;
+    }
+
+    /** The value of {@code --name}, or another if it is not given. */
+    int number(String name, int otherwise) {
+        return options.containsKey(name) ? Integer.parseInt(options.get(name)) : otherwise;
     }
 
     /** The settings of any client: the address, these pairs, and then each {@code --set key=value}. */
