@@ -80,10 +80,6 @@ pub(super) struct Report {
 }
 
 impl Report {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a rate is a rounded number anyway"
-    )]
     pub(super) fn new(
         task: &'static str,
         rate: Option<u64>,
