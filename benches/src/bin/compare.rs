@@ -3,10 +3,6 @@
 //! `compare run` measures and appends to a file; `compare report` makes a page of it. See benches/README.md.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "measuring is about real time; nothing here decides anything for a broker"
-)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
