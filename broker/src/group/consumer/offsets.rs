@@ -1,0 +1,57 @@
+//! Who may commit and fetch offsets of a consumer group. Pure.
+
+use super::ConsumerGroup;
+use crate::group::{CommitOffsetsRequest, GroupError};
+
+/// The first OffsetCommit version that tells members of a stale epoch.
+const MEMBER_EPOCH_SINCE: i16 = 9;
+
+impl ConsumerGroup {
+    /// Members commit at their epoch; others only while there are no members.
+    pub(in crate::group) fn validate_commit(
+        &self,
+        request: &CommitOffsetsRequest,
+        in_transaction: bool,
+    ) -> Result<(), GroupError> {
+        let epoch = request.generation_id;
+        if epoch < 0 && self.is_empty() {
+            return Ok(());
+        }
+        let value = self.value(&request.member_id);
+        let value = value.ok_or(GroupError::UnknownMemberId)?;
+        let knows_epochs = in_transaction || request.api_version >= MEMBER_EPOCH_SINCE;
+        if !value.is_classic() && !knows_epochs {
+            return Err(GroupError::UnsupportedVersion);
+        }
+        match self.validate_epoch(&request.member_id, epoch) {
+            // Producers know generations only.
+            Err(GroupError::StaleMemberEpoch) if in_transaction => {
+                Err(GroupError::IllegalGeneration)
+            }
+            result => result,
+        }
+    }
+
+    /// That a member fetches at its epoch; who does not say that it is one may always.
+    pub(in crate::group) fn validate_fetch(
+        &self,
+        member_id: Option<&str>,
+        member_epoch: i32,
+    ) -> Result<(), GroupError> {
+        match member_id {
+            None if member_epoch < 0 => Ok(()),
+            member_id => self.validate_epoch(member_id.unwrap_or_default(), member_epoch),
+        }
+    }
+
+    fn validate_epoch(&self, member_id: &str, epoch: i32) -> Result<(), GroupError> {
+        let value = self.value(member_id).ok_or(GroupError::UnknownMemberId)?;
+        if value.member_epoch == epoch {
+            Ok(())
+        } else if value.is_classic() {
+            Err(GroupError::IllegalGeneration)
+        } else {
+            Err(GroupError::StaleMemberEpoch)
+        }
+    }
+}
