@@ -17,6 +17,7 @@ mod alter_configs;
 mod api_versions;
 mod cluster;
 mod configs;
+mod consumer_groups;
 mod fetch;
 mod frames;
 mod group_admin;

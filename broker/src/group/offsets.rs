@@ -58,7 +58,7 @@ impl Group {
         request: &CommitOffsetsRequest,
         step: &mut Step<'_>,
     ) -> Result<PartitionErrors, GroupError> {
-        self.validate_commit(request)?;
+        self.validate_commit(request, step)?;
         self.refresh(&request.member_id, step);
         let mut errors = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
@@ -79,9 +79,13 @@ impl Group {
     }
 
     /// Members commit in their generation; others only while there are no members.
-    fn validate_commit(&self, request: &CommitOffsetsRequest) -> Result<(), GroupError> {
+    fn validate_commit(
+        &self,
+        request: &CommitOffsetsRequest,
+        step: &Step<'_>,
+    ) -> Result<(), GroupError> {
         if let Some(consumer) = &self.consumer {
-            return consumer.validate_commit(request, false);
+            return consumer.validate_commit(request, false, step.topics);
         }
         if request.generation_id < 0 && self.state == State::Empty {
             return Ok(());

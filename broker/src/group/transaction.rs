@@ -65,7 +65,7 @@ impl Group {
         let instance = request.group_instance_id.as_deref();
         // Producers before KIP-447 do not say of which member the offsets are.
         if let Some(consumer) = &self.consumer {
-            consumer.validate_commit(request, true)?;
+            consumer.validate_commit(request, true, step.topics)?;
         }
         let says_member =
             request.generation_id >= 0 || !request.member_id.is_empty() || instance.is_some();

@@ -15,10 +15,14 @@ const FIRST_NAMED_VERSION: i16 = 3;
 /// The first version that lists features whose minimum is 0.
 const FIRST_ZERO_VERSION: i16 = 4;
 
-/// The feature that tells clients which transaction protocol to use, and its level: writing adds
-/// partitions, and each end raises the epoch (KIP-890). Both protocols are served.
-const TRANSACTION_VERSION: &str = "transaction.version";
-const TRANSACTION_LEVEL: i16 = 2;
+/// The features that tell clients which protocols to use, by name, with their levels.
+const FEATURES: [(&str, i16); 2] = [
+    // The consumer protocol (KIP-848) beside the classic one.
+    ("group.version", 1),
+    // Writing adds partitions to a transaction, and each end raises the epoch (KIP-890). The
+    // protocol before is served too.
+    ("transaction.version", 2),
+];
 
 pub(crate) fn api_versions(context: &Context, request: &ApiVersionsRequest) -> Response {
     let named = context.api_version >= FIRST_NAMED_VERSION;
@@ -32,20 +36,25 @@ pub(crate) fn api_versions(context: &Context, request: &ApiVersionsRequest) -> R
     }
     // Parsers of older clients refuse a minimum of 0.
     let knows_zero = context.api_version >= FIRST_ZERO_VERSION;
-    let supported = knows_zero.then(|| SupportedFeatureKey {
-        name: StrBytes::from_static(TRANSACTION_VERSION),
+    let supported = |(name, level)| SupportedFeatureKey {
+        name: StrBytes::from_static(name),
         min_version: 0,
-        max_version: TRANSACTION_LEVEL,
-    });
+        max_version: level,
+    };
+    let finalized = |(name, level)| FinalizedFeatureKey {
+        name: StrBytes::from_static(name),
+        max_version_level: level,
+        min_version_level: level,
+    };
     Response::ApiVersions(ApiVersionsResponse {
         api_keys: api::advertised().collect(),
-        supported_features: supported.into_iter().collect(),
+        supported_features: FEATURES
+            .into_iter()
+            .filter(|_| knows_zero)
+            .map(supported)
+            .collect(),
         finalized_features_epoch: 0,
-        finalized_features: vec![FinalizedFeatureKey {
-            name: StrBytes::from_static(TRANSACTION_VERSION),
-            max_version_level: TRANSACTION_LEVEL,
-            min_version_level: TRANSACTION_LEVEL,
-        }],
+        finalized_features: FEATURES.into_iter().map(finalized).collect(),
         ..Default::default()
     })
 }

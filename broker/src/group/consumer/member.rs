@@ -57,6 +57,8 @@ pub(crate) struct MemberValue {
     pub(crate) assigned: Assignment,
     /// What the member is told to give back and may still have.
     pub(crate) pending_revocation: Assignment,
+    /// The epochs at which it got what it has and has not given back yet (KIP-1251).
+    pub(crate) since: BTreeMap<TopicId, BTreeMap<i32, i32>>,
     /// What the member is to have in the end.
     pub(crate) target: Assignment,
 }
@@ -99,6 +101,7 @@ impl MemberValue {
             state: MemberState::Stable,
             assigned: Assignment::default(),
             pending_revocation: Assignment::default(),
+            since: BTreeMap::new(),
             target: Assignment::default(),
         }
     }
@@ -166,11 +169,12 @@ impl MemberValue {
                 reached.min(assignment_epoch),
                 MemberState::UnrevokedPartitions,
             );
-            return Some(Self {
+            let next = Self {
                 assigned: keeps,
                 pending_revocation: gives,
                 ..next
-            });
+            };
+            return Some(next.dated());
         }
         let takes = self
             .target
@@ -188,7 +192,29 @@ impl MemberValue {
             pending_revocation: Assignment::default(),
             ..self.at(assignment_epoch, state)
         };
+        let next = next.dated();
         (next != *self).then_some(next)
+    }
+
+    /// With its present epoch for what it has got since its last one.
+    pub(in crate::group) fn dated(mut self) -> Self {
+        let known = std::mem::take(&mut self.since);
+        for (topic, partition) in self.assigned.iter().chain(self.pending_revocation.iter()) {
+            let at = known
+                .get(&topic)
+                .and_then(|of_topic| of_topic.get(&partition));
+            let at = at.copied().unwrap_or(self.member_epoch);
+            self.since.entry(topic).or_default().insert(partition, at);
+        }
+        self
+    }
+
+    /// Whether the member has had a partition since this epoch, or longer.
+    pub(in crate::group) fn has_since(&self, topic: &TopicId, partition: i32, epoch: i32) -> bool {
+        let of_topic = self.since.get(topic);
+        of_topic
+            .and_then(|of_topic| of_topic.get(&partition))
+            .is_some_and(|at| *at <= epoch)
     }
 
     fn at(&self, member_epoch: i32, state: MemberState) -> Self {

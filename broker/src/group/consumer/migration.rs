@@ -75,7 +75,7 @@ impl Group {
         let assigned = parse_assignment(&member.assignment, topics)?;
         let assigned = assigned.filtered(|partition| !upgraded.taken.contains(&partition));
         let value = member.to_value();
-        Some(MemberValue {
+        let carried = MemberValue {
             group_instance_id: value.group_instance_id,
             rack_id: subscription.rack_id,
             client_id: value.client_id,
@@ -91,7 +91,8 @@ impl Group {
             target: assigned.clone(),
             assigned,
             ..MemberValue::new(value.member_id)
-        })
+        };
+        Some(carried.dated())
     }
 
     /// Becomes the consumer group that was prepared. Members that wait are told to join again.

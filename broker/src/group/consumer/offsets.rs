@@ -1,17 +1,21 @@
 //! Who may commit and fetch offsets of a consumer group. Pure.
 
 use super::ConsumerGroup;
+use super::member::MemberValue;
+use crate::group::topics::TopicImage;
 use crate::group::{CommitOffsetsRequest, GroupError};
 
 /// The first OffsetCommit version that tells members of a stale epoch.
 const MEMBER_EPOCH_SINCE: i16 = 9;
 
 impl ConsumerGroup {
-    /// Members commit at their epoch; others only while there are no members.
+    /// Members commit at their epoch, or at an earlier one what they have had since then (KIP-1251): the
+    /// answer that told the new epoch may be on its way. Others commit only while there are no members.
     pub(in crate::group) fn validate_commit(
         &self,
         request: &CommitOffsetsRequest,
         in_transaction: bool,
+        topics: &TopicImage,
     ) -> Result<(), GroupError> {
         let epoch = request.generation_id;
         if epoch < 0 && self.is_empty() {
@@ -24,6 +28,7 @@ impl ConsumerGroup {
             return Err(GroupError::UnsupportedVersion);
         }
         match self.validate_epoch(&request.member_id, epoch) {
+            Err(GroupError::StaleMemberEpoch) if has_all_since(value, request, topics) => Ok(()),
             // Producers know generations only.
             Err(GroupError::StaleMemberEpoch) if in_transaction => {
                 Err(GroupError::IllegalGeneration)
@@ -54,4 +59,17 @@ impl ConsumerGroup {
             Err(GroupError::StaleMemberEpoch)
         }
     }
+}
+
+/// Whether the epoch of a commit is an earlier one of the member, and it has had all that it commits since
+/// then.
+fn has_all_since(value: &MemberValue, request: &CommitOffsetsRequest, topics: &TopicImage) -> bool {
+    let epoch = request.generation_id;
+    epoch < value.member_epoch
+        && request.topics.iter().all(|topic| {
+            topics.get(&topic.name).is_some_and(|known| {
+                let mut partitions = topic.partitions.iter();
+                partitions.all(|of| value.has_since(&known.id, of.partition_index, epoch))
+            })
+        })
 }
