@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::admin::Admin;
 use crate::cluster::{Cluster, Topics};
-use crate::config::{ClientConfig, List, ProducerConfig, Settings};
+use crate::config::{ClientConfig, ConsumerConfig, List, ProducerConfig, Settings};
+use crate::consumer::ConsumerBuilder;
 use crate::env::Env;
 use crate::error::Error;
 use crate::producer::ProducerBuilder;
@@ -130,6 +131,17 @@ impl Client {
         ProducerBuilder::new(self.clone())
     }
 
+    /// A consumer that is a member of this group, with the client's settings for consumers unless
+    /// it is told otherwise.
+    pub fn consumer(&self, group_id: impl Into<String>) -> ConsumerBuilder {
+        self.reader().group_id(group_id.into())
+    }
+
+    /// A consumer as the client's settings say: without a group, unless they have a `group.id`.
+    pub fn reader(&self) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.clone())
+    }
+
     /// A handle for administration.
     #[must_use]
     pub fn admin(&self) -> Admin {
@@ -138,6 +150,10 @@ impl Client {
 
     pub(crate) fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    pub(crate) fn consumer_config(&self) -> &ConsumerConfig {
+        &self.settings.consumer
     }
 
     pub(crate) fn producer_config(&self) -> &ProducerConfig {

@@ -112,6 +112,8 @@ settings! {
         /// How long delivered records may be without progress before the member leaves. Also how
         /// long members have to join again in a rebalance.
         max_poll_interval: Duration = ms(300_000), "max.poll.interval.ms";
+        /// The longest that `extend_poll_interval` allows at once.
+        max_poll_extension: Duration = ms(3_600_000), "consumer.max.poll.extension.ms";
         /// Records in one event.
         max_poll_records: usize = 500, "max.poll.records";
         /// Bytes that a broker waits for before it answers a fetch.

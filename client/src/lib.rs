@@ -8,6 +8,7 @@ mod client;
 mod cluster;
 pub mod config;
 mod connection;
+pub mod consumer;
 mod env;
 mod error;
 mod metadata;
@@ -18,6 +19,7 @@ pub mod transport;
 
 pub use admin::Admin;
 pub use client::{Client, ClientBuilder};
+pub use consumer::{Consumer, ConsumerGroupMetadata, ConsumerHandle, Event};
 pub use error::{DeliveryError, Error};
 pub use metadata::TopicPartition;
 pub use ottla_protocol::ErrorCode;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Lane, Topics};
 use crate::config::IsolationLevel;
+use crate::consumer::ConsumerGroupMetadata;
 use crate::env::millis_i32;
 use crate::error::{Error, check};
 use crate::metadata::TopicPartition;
@@ -72,14 +73,6 @@ impl CommittedOffset {
     }
 }
 
-/// Who commits: generation, member and static identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Membership {
-    pub(crate) generation_id: i32,
-    pub(crate) member_id: String,
-    pub(crate) group_instance_id: Option<String>,
-}
-
 /// Finds one offset of a partition.
 pub(crate) async fn list_offset(
     cluster: &Cluster,
@@ -88,63 +81,146 @@ pub(crate) async fn list_offset(
     isolation_level: IsolationLevel,
     deadline: Instant,
 ) -> Result<Option<FoundOffset>, Error> {
-    let timestamp = match spec {
-        OffsetSpec::Latest => -1,
-        OffsetSpec::Earliest => -2,
-        OffsetSpec::MaxTimestamp => -3,
-        OffsetSpec::Timestamp(timestamp) => timestamp.max(0),
-    };
-    let names = Topics::Named([Arc::clone(&partition.topic)].into());
-    let names = &names;
-    let mut first = true;
-    cluster
-        .retry("ListOffsets", deadline, || {
-            let refresh = !std::mem::take(&mut first);
-            async move {
-                if refresh {
-                    cluster.refresh(names, false).await?;
-                }
-                ask(cluster, partition, timestamp, isolation_level, deadline).await
-            }
-        })
-        .await
+    let wanted = BTreeMap::from([(partition.clone(), spec)]);
+    let mut found = list_offsets(cluster, &wanted, isolation_level, deadline).await?;
+    Ok(found.remove(partition).flatten())
 }
 
-async fn ask(
+/// Finds an offset of each partition, none where no record matches, asking until `deadline`.
+pub(crate) async fn list_offsets(
     cluster: &Cluster,
-    partition: &TopicPartition,
-    timestamp: i64,
+    wanted: &BTreeMap<TopicPartition, OffsetSpec>,
     isolation_level: IsolationLevel,
     deadline: Instant,
-) -> Result<Option<FoundOffset>, Attempt> {
-    let leader = cluster.leader(partition, deadline).await?;
+) -> Result<BTreeMap<TopicPartition, Option<FoundOffset>>, Error> {
+    let topics = wanted.keys().map(|partition| Arc::clone(&partition.topic));
+    let topics = Topics::Named(topics.collect());
+    let topics = &topics;
+    let found = parking_lot::Mutex::new(BTreeMap::new());
+    let found_here = &found;
+    let mut first = true;
+    let attempt = || {
+        let refresh = !std::mem::take(&mut first);
+        async move {
+            if refresh {
+                cluster.refresh(topics, false).await?;
+            }
+            let missing = wanted
+                .iter()
+                .filter(|(p, _)| !found_here.lock().contains_key(*p));
+            let missing = missing.map(|(partition, spec)| (partition.clone(), *spec));
+            let answers = ask_offsets(cluster, missing.collect(), isolation_level).await;
+            let mut failure = None;
+            for (partition, answer) in answers {
+                match answer.map_err(Attempt::from) {
+                    Ok(offset) => {
+                        found_here.lock().insert(partition, offset);
+                    }
+                    Err(stop @ Attempt::Stop(_)) => return Err(stop),
+                    Err(again) => failure = Some(again),
+                }
+            }
+            failure.map_or(Ok(()), Err)
+        }
+    };
+    cluster.retry("ListOffsets", deadline, attempt).await?;
+    Ok(found.into_inner())
+}
+
+/// Asks the leaders once. Every partition is in the outcome.
+pub(crate) async fn ask_offsets(
+    cluster: &Cluster,
+    wanted: BTreeMap<TopicPartition, OffsetSpec>,
+    isolation_level: IsolationLevel,
+) -> BTreeMap<TopicPartition, Result<Option<FoundOffset>, Error>> {
+    let metadata = cluster.metadata();
+    let mut outcome = BTreeMap::new();
+    let mut by_leader: BTreeMap<i32, Vec<(TopicPartition, OffsetSpec, i32)>> = BTreeMap::new();
+    for (partition, spec) in wanted {
+        match metadata.leader(&partition) {
+            Some(leader) => {
+                let list = by_leader.entry(leader.node_id).or_default();
+                list.push((partition, spec, leader.epoch));
+            }
+            None => {
+                let error = Error::Unavailable(format!("{partition} has no leader"));
+                outcome.insert(partition, Err(error));
+            }
+        }
+    }
+    let asking = by_leader
+        .into_iter()
+        .map(|(node, wanted)| ask_leader(cluster, node, wanted, isolation_level));
+    for answers in futures_util::future::join_all(asking).await {
+        outcome.extend(answers);
+    }
+    outcome
+}
+
+async fn ask_leader(
+    cluster: &Cluster,
+    node: i32,
+    wanted: Vec<(TopicPartition, OffsetSpec, i32)>,
+    isolation_level: IsolationLevel,
+) -> BTreeMap<TopicPartition, Result<Option<FoundOffset>, Error>> {
+    let mut topics: BTreeMap<Arc<str>, Vec<ListOffsetsPartition>> = BTreeMap::new();
+    for (partition, spec, leader_epoch) in &wanted {
+        let list = topics.entry(Arc::clone(&partition.topic)).or_default();
+        list.push(ListOffsetsPartition {
+            partition_index: partition.partition,
+            current_leader_epoch: *leader_epoch,
+            timestamp: spec.timestamp(),
+        });
+    }
+    let topic = |(name, partitions): (Arc<str>, _)| ListOffsetsTopic {
+        name: (&*name).into(),
+        partitions,
+    };
+    let timeout = cluster.config.request_timeout;
     let request = ListOffsetsRequest {
         replica_id: -1,
         isolation_level: isolation(isolation_level),
-        topics: vec![ListOffsetsTopic {
-            name: (&*partition.topic).into(),
-            partitions: vec![ListOffsetsPartition {
-                partition_index: partition.partition,
-                current_leader_epoch: leader.epoch,
-                timestamp,
-            }],
-        }],
-        timeout_ms: millis_i32(cluster.config.request_timeout),
+        topics: topics.into_iter().map(topic).collect(),
+        timeout_ms: millis_i32(timeout),
     };
-    let timeout = cluster.config.request_timeout;
-    let response = cluster
-        .call(leader.node_id, Lane::GENERAL, request, i16::MAX, timeout)
-        .await
-        .map_err(|error| Attempt::from(error.error))?;
-    let topic = response.topics.into_iter().next();
-    let found = topic.and_then(|topic| topic.partitions.into_iter().next());
-    let found = found.ok_or_else(|| Error::Corrupt("no partition in the answer".to_owned()))?;
-    check("ListOffsets", found.error_code, None)?;
-    Ok((found.offset >= 0).then(|| FoundOffset {
-        offset: found.offset,
-        timestamp: (found.timestamp >= 0).then_some(found.timestamp),
-        leader_epoch: (found.leader_epoch >= 0).then_some(found.leader_epoch),
-    }))
+    let missing = Error::Corrupt("a partition is not in the answer".to_owned());
+    let answer = cluster
+        .call(node, Lane::GENERAL, request, i16::MAX, timeout)
+        .await;
+    let (topics, missing) = match answer {
+        Ok(response) => (response.topics, missing),
+        Err(error) => (Vec::new(), error.error),
+    };
+    let partitions = wanted.into_iter().map(|(partition, ..)| partition);
+    let mut outcome: BTreeMap<_, _> = partitions.map(|p| (p, Err(missing.clone()))).collect();
+    for topic in topics {
+        let name: Arc<str> = Arc::from(&*topic.name);
+        for found in topic.partitions {
+            let partition = TopicPartition::new(Arc::clone(&name), found.partition_index);
+            if let Some(slot) = outcome.get_mut(&partition) {
+                *slot = check("ListOffsets", found.error_code, None).map(|()| {
+                    (found.offset >= 0).then(|| FoundOffset {
+                        offset: found.offset,
+                        timestamp: (found.timestamp >= 0).then_some(found.timestamp),
+                        leader_epoch: (found.leader_epoch >= 0).then_some(found.leader_epoch),
+                    })
+                });
+            }
+        }
+    }
+    outcome
+}
+
+impl OffsetSpec {
+    /// The timestamp that means this on the wire.
+    fn timestamp(self) -> i64 {
+        match self {
+            Self::Latest => -1,
+            Self::Earliest => -2,
+            Self::MaxTimestamp => -3,
+            Self::Timestamp(timestamp) => timestamp.max(0),
+        }
+    }
 }
 
 /// The number of an isolation level on the wire.
@@ -254,10 +330,9 @@ pub(crate) fn committed(
     Ok(offsets)
 }
 
-/// Stores offsets, as a member or, without one, from outside.
+/// Stores offsets of a group.
 pub(crate) fn commit_request(
-    group: &str,
-    member: Option<&Membership>,
+    group: &ConsumerGroupMetadata,
     offsets: &BTreeMap<TopicPartition, CommittedOffset>,
 ) -> OffsetCommitRequest {
     let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
@@ -278,11 +353,10 @@ pub(crate) fn commit_request(
         ..OffsetCommitRequestTopic::default()
     };
     OffsetCommitRequest {
-        group_id: group.into(),
-        generation_id_or_member_epoch: member.map_or(-1, |member| member.generation_id),
-        member_id: member.map_or_else(Default::default, |member| member.member_id.as_str().into()),
-        group_instance_id: member
-            .and_then(|member| member.group_instance_id.as_deref().map(Into::into)),
+        group_id: group.group_id.as_str().into(),
+        generation_id_or_member_epoch: group.generation_id,
+        member_id: group.member_id.as_str().into(),
+        group_instance_id: group.group_instance_id.as_deref().map(Into::into),
         topics: topics.into_iter().map(topic).collect(),
         ..OffsetCommitRequest::default()
     }

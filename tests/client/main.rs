@@ -1,6 +1,9 @@
 //! The Rust client against a broker: an ephemeral one in this process, or the one that
-//! `OTTLA_BOOTSTRAP` names. `in_process.rs` runs the same tests without a socket.
+//! `OTTLA_BOOTSTRAP` names. `in_process.rs` runs the same tests without a socket, and
+//! `apache_kafka.rs` against Apache Kafka.
 
 mod admin;
+mod cluster;
+mod consumer;
 mod producer;
 pub mod stage;

@@ -6,47 +6,77 @@ use std::time::Duration;
 use ottla_broker::Broker;
 use ottla_client::admin::NewTopic;
 use ottla_client::{Client, ClientBuilder, Producer};
+use ottla_tests::apache_kafka;
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
-/// Whether this is the suite of `in_process.rs`.
-const IN_PROCESS: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"client_in_process");
+/// Which program of tests this is.
+const PROGRAM: &str = env!("CARGO_CRATE_NAME");
 
-/// A broker of this test's own, unless a foreign one is named.
+/// What a test needs: a client, and ways to more of them.
 pub struct Stage {
-    _broker: Option<Broker>,
+    /// A client of the broker.
     pub client: Client,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where the broker is.
+pub enum Place {
+    /// Here, and there is no socket.
+    InProcess(Broker),
+    /// At this address.
+    Address {
+        bootstrap: String,
+        /// This test's own, unless the broker is foreign.
+        _broker: Option<Broker>,
+    },
 }
 
 pub fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-impl Stage {
-    pub async fn new() -> Self {
-        if IN_PROCESS {
-            let broker = Broker::builder().ephemeral().start().await.unwrap();
-            let client = Client::builder().in_process(broker.in_process());
-            return Self::with(Some(broker), client).await;
+/// Asks again until the answer is yes: Apache Kafka shows what an administrator has changed a moment after it has
+/// said that it is changed.
+pub async fn eventually(what: &str, ask: impl AsyncFn() -> bool) {
+    for _ in 0..1000 {
+        if ask().await {
+            return;
         }
-        let (broker, bootstrap) = match std::env::var("OTTLA_BOOTSTRAP") {
-            Ok(bootstrap) => (None, bootstrap),
-            Err(_) => {
-                let builder = Broker::builder().listen("127.0.0.1:0").ephemeral();
-                let broker = builder.start().await.unwrap();
-                let address = broker.local_addr().unwrap().to_string();
-                (Some(broker), address)
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+impl Stage {
+    /// A stage with a broker of its own where the broker is Ottla. `None` where there is none: Apache Kafka is not
+    /// installed.
+    pub async fn new() -> Option<Self> {
+        let place = match PROGRAM {
+            "client_in_process" => {
+                Place::InProcess(Broker::builder().ephemeral().start().await.unwrap())
             }
+            "client_apache_kafka" => Place::address(apache_kafka::bootstrap()?.to_owned(), None),
+            _ => match std::env::var("OTTLA_BOOTSTRAP") {
+                Ok(bootstrap) => Place::address(bootstrap, None),
+                Err(_) => {
+                    let builder = Broker::builder().listen("127.0.0.1:0").ephemeral();
+                    let broker = builder.start().await.unwrap();
+                    let address = broker.local_addr().unwrap().to_string();
+                    Place::address(address, Some(broker))
+                }
+            },
         };
-        let client = Client::builder().bootstrap_servers(bootstrap.as_str());
-        Self::with(broker, client).await
+        Some(Self {
+            client: place.client().connect().await.unwrap(),
+            place,
+        })
     }
 
-    async fn with(broker: Option<Broker>, client: ClientBuilder) -> Self {
-        Self {
-            _broker: broker,
-            client: client.connect().await.unwrap(),
-        }
+    /// A builder of another client of the same broker.
+    pub fn client(&self) -> ClientBuilder {
+        self.place.client()
     }
 
     /// A name that no other test of this run, or of one before, has.
@@ -55,15 +85,47 @@ impl Stage {
         format!("{prefix}-{}-{number}", std::process::id())
     }
 
+    /// A topic.
     pub async fn topic(&self, partitions: i32) -> String {
         let name = self.name("topic");
-        let topic = NewTopic::new(&name).partitions(partitions);
-        let outcomes = self.client.admin().create_topics([topic]).await.unwrap();
-        outcomes[&name].as_ref().unwrap();
+        self.create(NewTopic::new(&name).partitions(partitions))
+            .await;
         name
     }
 
+    /// Creates a topic, and waits until the broker knows it.
+    pub async fn create(&self, topic: NewTopic) {
+        let name = topic.name.clone();
+        let admin = self.client.admin();
+        let outcomes = admin.create_topics([topic]).await.unwrap();
+        outcomes[&name].as_ref().unwrap();
+        eventually("the topic is known", async || {
+            let described = admin.describe_topics([&name]).await.unwrap();
+            described[&name].is_ok()
+        })
+        .await;
+    }
+
+    /// A producer with the default settings.
     pub async fn producer(&self) -> Producer {
         self.client.producer().build().await.unwrap()
+    }
+}
+
+impl Place {
+    fn address(bootstrap: String, broker: Option<Broker>) -> Self {
+        Self::Address {
+            bootstrap,
+            _broker: broker,
+        }
+    }
+
+    fn client(&self) -> ClientBuilder {
+        match self {
+            Self::InProcess(broker) => Client::builder().in_process(broker.in_process()),
+            Self::Address { bootstrap, .. } => {
+                Client::builder().bootstrap_servers(bootstrap.as_str())
+            }
+        }
     }
 }

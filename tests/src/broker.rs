@@ -185,7 +185,7 @@ pub(crate) fn signal(process: &Child, signal: Signal) {
 ///
 /// Below the range of ephemeral ports: a client that keeps connecting to a closed port of that range can
 /// meet itself, and then holds the port that the restarted broker needs.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 10_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -48,6 +48,9 @@ pub static SARAMA: Client = Client::new("sarama", ALL_CODECS);
 /// librdkafka, from a shell; it speaks its own command line.
 pub static KCAT: Client = Client::new("kcat", ALL_CODECS);
 
+/// Not a client: the broker to compare with, and its tools.
+pub(crate) static APACHE_KAFKA: Client = Client::new("apache-kafka", ALL_CODECS);
+
 impl Client {
     const fn new(name: &'static str, codecs: &'static [&'static str]) -> Self {
         let installed = OnceLock::new();

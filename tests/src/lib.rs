@@ -7,6 +7,7 @@
 //! * `OTTLA_BINARY=path` starts this program instead of the `ottla` of this workspace.
 //! * `CI=true` turns a client that cannot run on this machine from a skipped test into a failure.
 
+pub mod apache_kafka;
 pub mod broker;
 pub mod client;
 pub mod deadline;

@@ -10,6 +10,7 @@ use ottla_protocol::message::{
 
 use super::Admin;
 use crate::config::IsolationLevel;
+use crate::consumer::ConsumerGroupMetadata;
 use crate::error::{Error, check};
 use crate::metadata::TopicPartition;
 use crate::offsets::{commit_request, committed, fetch_request, list_offset};
@@ -78,7 +79,7 @@ impl Admin {
         group: &str,
         offsets: &BTreeMap<TopicPartition, CommittedOffset>,
     ) -> Result<(), Error> {
-        let request = commit_request(group, None, offsets);
+        let request = commit_request(&ConsumerGroupMetadata::new(group), offsets);
         let code = crate::offsets::commit_code;
         let cap = crate::offsets::COMMIT_BY_NAME;
         let response = self

@@ -64,6 +64,19 @@ impl RecordBatch {
     /// [`RecordError::Compression`] when they cannot be decompressed, [`RecordError::Header`] for an
     /// unknown codec, [`RecordError::Count`] for a negative count. The iterator reports the rest.
     pub fn records(&self, limits: &Limits) -> Result<Records, RecordError> {
+        self.records_with(limits, Bytes::from)
+    }
+
+    /// As [`records`](Self::records), with `keep` making the shared memory of what was
+    /// decompressed; it is not called for records in clear.
+    ///
+    /// # Errors
+    /// As [`records`](Self::records).
+    pub fn records_with(
+        &self,
+        limits: &Limits,
+        keep: impl FnOnce(Vec<u8>) -> Bytes,
+    ) -> Result<Records, RecordError> {
         let header = self.header;
         let left = u32::try_from(header.record_count)
             .map_err(|_| RecordError::Count(header.record_count))?;
@@ -73,7 +86,7 @@ impl RecordBatch {
         let records = if compression == Compression::None || (left == 0 && body.is_empty()) {
             body
         } else {
-            Bytes::from(decompress(compression, &body, limits)?)
+            keep(decompress(compression, &body, limits)?)
         };
         Ok(Records {
             header,

@@ -1,0 +1,140 @@
+//! How a consumer is made.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use super::budget::Budget;
+use super::chunk::Reading;
+use super::handle::pattern;
+use super::membership::{Membership, Options};
+use super::partition::Find;
+use super::progress::Progress;
+use super::state::{State, Subscription};
+use super::{Consumer, Lanes, Shared};
+use crate::client::Client;
+use crate::config::ConsumerConfig;
+use crate::error::Error;
+use crate::metadata::TopicPartition;
+
+/// What to read from the start.
+enum Start {
+    Nothing,
+    Topics(BTreeSet<Arc<str>>),
+    Pattern(String),
+    Partitions(BTreeSet<TopicPartition>),
+}
+
+/// How a consumer is made. Made by [`Client::consumer`] and [`Client::reader`].
+#[must_use]
+pub struct ConsumerBuilder {
+    client: Client,
+    config: ConsumerConfig,
+    start: Start,
+}
+
+impl ConsumerBuilder {
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            config: client.consumer_config().clone(),
+            client,
+            start: Start::Nothing,
+        }
+    }
+
+    pub(crate) fn group_id(mut self, group_id: String) -> Self {
+        self.config.group_id = Some(group_id);
+        self
+    }
+
+    /// Changes settings, beginning with those that the client gives its consumers.
+    pub fn with(mut self, change: impl FnOnce(ConsumerConfig) -> ConsumerConfig) -> Self {
+        self.config = change(self.config);
+        self
+    }
+
+    /// Reads these topics, divided with the other members of the group.
+    pub fn subscribe<T: Into<Arc<str>>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.start = Start::Topics(topics.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Reads all topics whose whole names match this regular expression, divided with the other
+    /// members of the group. Topics that come later are found within `metadata.max.age.ms`.
+    pub fn subscribe_pattern(mut self, pattern: impl Into<String>) -> Self {
+        self.start = Start::Pattern(pattern.into());
+        self
+    }
+
+    /// Reads these partitions, whatever others read.
+    pub fn assign(mut self, partitions: impl IntoIterator<Item = TopicPartition>) -> Self {
+        self.start = Start::Partitions(partitions.into_iter().collect());
+        self
+    }
+
+    /// Starts the consumer. It joins its group in the background.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings that contradict each other, [`Error::Invalid`] for a pattern
+    /// that is no regular expression, or for subscribing without a group.
+    ///
+    /// # Cancel safety
+    /// Dropping it starts nothing.
+    #[expect(
+        clippy::unused_async,
+        reason = "as the other parts of a client are built"
+    )]
+    pub async fn build(self) -> Result<Consumer, Error> {
+        let config = self.config;
+        config.validate()?;
+        let cluster = Arc::clone(self.client.cluster());
+        let now = cluster.env.now();
+        let membership = config.group_id.clone().map(|group_id| {
+            let options = Options {
+                group_id,
+                group_instance_id: config.group_instance_id.clone(),
+                heartbeat_interval: config.heartbeat_interval,
+                rebalance_timeout: config.max_poll_interval,
+                strategies: config.assignment_strategy.0.clone(),
+                backoff: cluster.backoff(),
+            };
+            Membership::new(options, now)
+        });
+        let is_group = membership.is_some();
+        let progress = Progress::new(config.max_poll_interval, config.max_poll_extension, now);
+        let mut state = State::new(membership, progress);
+        match self.start {
+            Start::Nothing => {}
+            Start::Topics(_) | Start::Pattern(_) if !is_group => {
+                return Err(Error::Invalid("subscribing needs a group.id".to_owned()));
+            }
+            Start::Topics(topics) => state.subscribe(Subscription::Topics(topics)),
+            Start::Pattern(text) => state.subscribe(Subscription::Pattern(pattern(&text)?)),
+            Start::Partitions(partitions) => {
+                state.subscribe(Subscription::Assigned);
+                for partition in partitions {
+                    state.add(partition, Find::Committed);
+                }
+            }
+        }
+        let (driver, application) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let waiters = [Arc::clone(&driver), Arc::clone(&application)];
+        let shared = Arc::new(Shared {
+            lanes: Lanes::new(&cluster),
+            reading: Reading {
+                budget: Budget::new(config.buffer_memory, waiters),
+                check_crcs: config.check_crcs,
+            },
+            config,
+            cluster,
+            state: Mutex::new(state),
+            coordinator: Mutex::default(),
+            driver,
+            application,
+            ended: watch::Sender::new(false),
+        });
+        Ok(Consumer::start(shared))
+    }
+}

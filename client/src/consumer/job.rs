@@ -1,0 +1,466 @@
+//! Shell. The requests of a consumer, each a future that its task waits for among others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::consumer_protocol::{
+    ConsumerProtocolAssignment, ConsumerProtocolSubscription, MAX_VERSION, TopicPartitions,
+};
+use ottla_protocol::message::{
+    HeartbeatRequest, JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
+    LeaveGroupRequest, MemberIdentity, SyncGroupRequest, SyncGroupRequestAssignment,
+};
+use tokio::time::timeout_at;
+
+use super::assignor::{Member, PartitionCounts, divide};
+use super::membership::{Failure, Input, Joined};
+use super::partition::{Find, Position};
+use super::user_data;
+use super::{ConsumerGroupMetadata, Shared};
+use crate::cluster::Topics;
+use crate::config::AssignmentStrategy;
+use crate::env::millis_i32;
+use crate::error::{CallError, Error};
+use crate::metadata::TopicPartition;
+use crate::offsets::{
+    COMMIT_BY_NAME, CommittedOffset, FETCH_BY_NAME, ask_offsets, commit_request, committed,
+    fetch_request,
+};
+use crate::retry::Attempt;
+
+/// The kind of group that consumers form.
+const PROTOCOL_TYPE: &str = "consumer";
+
+/// How much longer than the rebalance a JoinGroup may take.
+const JOIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// The last round of joining: what the leader divides by, and what SyncGroup has to repeat.
+#[derive(Debug, Clone)]
+pub(super) struct Round {
+    pub(super) protocol: ottla_protocol::StrBytes,
+    pub(super) strategy: AssignmentStrategy,
+    pub(super) members: Vec<Member>,
+}
+
+fn lost(error: CallError) -> Failure {
+    Failure::Lost(error.error)
+}
+
+/// Joins with what is wanted and owned. The answer comes with the round it opens.
+pub(super) async fn join(
+    shared: &Shared,
+    coordinator: i32,
+    group: ConsumerGroupMetadata,
+    topics: BTreeSet<Arc<str>>,
+    owned: BTreeSet<TopicPartition>,
+) -> Result<(Joined, Round), (Failure, Option<String>)> {
+    let config = &shared.config;
+    let strategies = &config.assignment_strategy.0;
+    let protocol = |strategy: &AssignmentStrategy| {
+        Ok(JoinGroupRequestProtocol {
+            name: protocol_name(*strategy).into(),
+            metadata: subscription(shared, *strategy, &group, &topics, &owned)?,
+        })
+    };
+    let protocols: Result<Vec<_>, Error> = strategies.iter().map(protocol).collect();
+    let request = JoinGroupRequest {
+        group_id: group.group_id.as_str().into(),
+        session_timeout_ms: millis_i32(config.session_timeout),
+        rebalance_timeout_ms: millis_i32(config.max_poll_interval),
+        member_id: group.member_id.as_str().into(),
+        group_instance_id: group.group_instance_id.as_deref().map(Into::into),
+        protocol_type: PROTOCOL_TYPE.into(),
+        protocols: protocols.map_err(|error| (Failure::Lost(error), None))?,
+        reason: None,
+    };
+    let timeout = config
+        .max_poll_interval
+        .max(shared.cluster.config.request_timeout);
+    let lane = shared.lanes.membership;
+    let response = shared
+        .cluster
+        .call(coordinator, lane, request, i16::MAX, timeout + JOIN_MARGIN)
+        .await
+        .map_err(|error| (lost(error), None))?;
+    joined(response, strategies)
+}
+
+fn joined(
+    response: JoinGroupResponse,
+    strategies: &[AssignmentStrategy],
+) -> Result<(Joined, Round), (Failure, Option<String>)> {
+    if response.error_code != ErrorCode::None {
+        let member_id = Some(response.member_id.to_string());
+        return Err((Failure::Code(response.error_code), member_id));
+    }
+    let protocol = response.protocol_name.unwrap_or_default();
+    let mut known = strategies.iter();
+    let strategy = known.find(|strategy| protocol_name(**strategy) == &*protocol);
+    let Some(strategy) = strategy.copied() else {
+        let text = format!("the group chose protocol {protocol}, which was not offered");
+        return Err((Failure::Lost(Error::Corrupt(text)), None));
+    };
+    let members = response.members.into_iter().map(|member| {
+        let blob = ConsumerProtocolSubscription::from_bytes(member.metadata);
+        let subscription = blob
+            .map(|(_, subscription)| subscription)
+            .unwrap_or_default();
+        let (owned, generation_id) = user_data::owned(strategy, &subscription);
+        Member {
+            member_id: member.member_id.to_string(),
+            group_instance_id: member.group_instance_id.map(|id| id.to_string()),
+            topics: subscription
+                .topics
+                .iter()
+                .map(|topic| Arc::from(&**topic))
+                .collect(),
+            owned,
+            generation_id,
+        }
+    });
+    let joined = Joined {
+        generation_id: response.generation_id,
+        is_leader: response.leader == response.member_id,
+        skip_assignment: response.skip_assignment,
+        member_id: response.member_id.to_string(),
+    };
+    let round = Round {
+        members: members.collect(),
+        protocol,
+        strategy,
+    };
+    Ok((joined, round))
+}
+
+fn subscription(
+    shared: &Shared,
+    strategy: AssignmentStrategy,
+    group: &ConsumerGroupMetadata,
+    topics: &BTreeSet<Arc<str>>,
+    owned: &BTreeSet<TopicPartition>,
+) -> Result<bytes::Bytes, Error> {
+    let rack = &shared.config.client_rack;
+    let last = shared.state.lock().last_owned.clone();
+    let (last_owned, last_generation) = last;
+    let subscription = ConsumerProtocolSubscription {
+        topics: topics.iter().map(|topic| (&**topic).into()).collect(),
+        user_data: user_data::encode(strategy, &last_owned, last_generation),
+        owned_partitions: by_topic(owned),
+        generation_id: group.generation_id,
+        rack_id: (!rack.is_empty()).then(|| rack.as_str().into()),
+    };
+    Ok(subscription.to_bytes(MAX_VERSION)?)
+}
+
+/// Partitions as the blobs have them.
+pub(super) fn by_topic<'a>(
+    partitions: impl IntoIterator<Item = &'a TopicPartition>,
+) -> Vec<TopicPartitions> {
+    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for partition in partitions {
+        topics
+            .entry(&partition.topic)
+            .or_default()
+            .push(partition.partition);
+    }
+    let topic = |(topic, partitions): (&str, _)| TopicPartitions {
+        topic: topic.into(),
+        partitions,
+    };
+    topics.into_iter().map(topic).collect()
+}
+
+/// Divides the partitions of all topics that members want; also gives what it divided by.
+pub(super) async fn divide_among(
+    shared: &Shared,
+    round: &Round,
+) -> (Vec<SyncGroupRequestAssignment>, PartitionCounts) {
+    let topics: BTreeSet<Arc<str>> = round
+        .members
+        .iter()
+        .flat_map(|m| m.topics.clone())
+        .collect();
+    // Without an answer what is known has to do: the next refresh brings the rest.
+    let _ = shared
+        .cluster
+        .refresh(&Topics::Named(topics.clone()), false)
+        .await;
+    let counts = partition_counts(shared, &topics);
+    let division = divide(round.strategy, &round.members, &counts);
+    let assignment = |(member_id, partitions): (String, Vec<TopicPartition>)| {
+        let assignment = ConsumerProtocolAssignment {
+            assigned_partitions: by_topic(&partitions),
+            user_data: None,
+        };
+        SyncGroupRequestAssignment {
+            member_id: member_id.into(),
+            assignment: assignment.to_bytes(MAX_VERSION).unwrap_or_default(),
+        }
+    };
+    (division.into_iter().map(assignment).collect(), counts)
+}
+
+/// How many partitions these topics have, as far as is known.
+pub(super) fn partition_counts(shared: &Shared, topics: &BTreeSet<Arc<str>>) -> PartitionCounts {
+    let metadata = shared.cluster.metadata();
+    let count = |topic: &Arc<str>| {
+        let known = metadata.topics.get(topic)?;
+        Some((Arc::clone(topic), i32::try_from(known.leaders.len()).ok()?))
+    };
+    topics.iter().filter_map(count).collect()
+}
+
+/// Tells the division, or nothing, and learns one's own part.
+pub(super) async fn sync(
+    shared: &Shared,
+    coordinator: i32,
+    group: ConsumerGroupMetadata,
+    protocol: ottla_protocol::StrBytes,
+    assignments: Vec<SyncGroupRequestAssignment>,
+) -> Result<BTreeSet<TopicPartition>, Failure> {
+    let request = SyncGroupRequest {
+        group_id: group.group_id.as_str().into(),
+        generation_id: group.generation_id,
+        member_id: group.member_id.as_str().into(),
+        group_instance_id: group.group_instance_id.as_deref().map(Into::into),
+        protocol_type: Some(PROTOCOL_TYPE.into()),
+        protocol_name: Some(protocol),
+        assignments,
+    };
+    let timeout = shared
+        .config
+        .max_poll_interval
+        .max(shared.cluster.config.request_timeout);
+    let lane = shared.lanes.membership;
+    let call = shared
+        .cluster
+        .call(coordinator, lane, request, i16::MAX, timeout + JOIN_MARGIN);
+    let response = call.await.map_err(lost)?;
+    Input::outcome(response.error_code)?;
+    if response.assignment.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let assignment = ConsumerProtocolAssignment::from_bytes(response.assignment);
+    let (_, assignment) = assignment.map_err(|error| Failure::Lost(error.into()))?;
+    let mut partitions = BTreeSet::new();
+    for topic in assignment.assigned_partitions {
+        let name: Arc<str> = Arc::from(&*topic.topic);
+        let numbers = topic.partitions.into_iter();
+        partitions.extend(numbers.map(|number| TopicPartition::new(Arc::clone(&name), number)));
+    }
+    Ok(partitions)
+}
+
+pub(super) async fn heartbeat(
+    shared: &Shared,
+    coordinator: i32,
+    group: ConsumerGroupMetadata,
+) -> Result<(), Failure> {
+    let request = HeartbeatRequest {
+        group_id: group.group_id.as_str().into(),
+        generation_id: group.generation_id,
+        member_id: group.member_id.as_str().into(),
+        group_instance_id: group.group_instance_id.as_deref().map(Into::into),
+    };
+    let timeout = shared
+        .cluster
+        .config
+        .request_timeout
+        .min(shared.config.session_timeout);
+    let lane = shared.lanes.membership;
+    let call = shared
+        .cluster
+        .call(coordinator, lane, request, i16::MAX, timeout);
+    let response = call.await.map_err(lost)?;
+    Input::outcome(response.error_code)
+}
+
+/// Leaves the group; whatever comes back, the member is gone.
+pub(super) async fn leave(shared: &Shared, coordinator: i32, group: &str, member_id: &str) {
+    let request = LeaveGroupRequest {
+        group_id: group.into(),
+        member_id: member_id.into(),
+        members: vec![MemberIdentity {
+            member_id: member_id.into(),
+            group_instance_id: None,
+            reason: Some("the consumer was closed".into()),
+        }],
+    };
+    let timeout = shared.cluster.config.request_timeout;
+    // Not behind a JoinGroup that waits.
+    let lane = shared.lanes.offsets;
+    let call = shared
+        .cluster
+        .call(coordinator, lane, request, i16::MAX, timeout);
+    if let Err(error) = call.await {
+        tracing::debug!(error = %error.error, "leaving the group was not confirmed");
+    }
+}
+
+/// Commits; the outcome has a code for every partition.
+pub(super) async fn commit(
+    shared: &Shared,
+    group: &ConsumerGroupMetadata,
+    offsets: &BTreeMap<TopicPartition, CommittedOffset>,
+) -> Result<BTreeMap<TopicPartition, ErrorCode>, Error> {
+    let cluster = &shared.cluster;
+    let node = shared.offsets_coordinator().await?;
+    let request = commit_request(group, offsets);
+    let timeout = cluster.config.request_timeout;
+    let lane = shared.lanes.offsets;
+    let answer = cluster
+        .call(node, lane, request, COMMIT_BY_NAME, timeout)
+        .await;
+    let response = answer.map_err(|error| {
+        shared.forget_coordinator();
+        error.error
+    })?;
+    let mut codes = BTreeMap::new();
+    for topic in response.topics {
+        let name: Arc<str> = Arc::from(&*topic.name);
+        for partition in topic.partitions {
+            if matches!(
+                partition.error_code,
+                ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable
+            ) {
+                shared.forget_coordinator();
+            }
+            let number = partition.partition_index;
+            codes.insert(
+                TopicPartition::new(Arc::clone(&name), number),
+                partition.error_code,
+            );
+        }
+    }
+    Ok(codes)
+}
+
+/// What the group has committed for these partitions, once it is settled.
+pub(super) async fn fetch_committed(
+    shared: &Shared,
+    partitions: &[TopicPartition],
+) -> Result<BTreeMap<TopicPartition, CommittedOffset>, Attempt> {
+    let Some(group) = shared.config.group_id.as_deref() else {
+        return Ok(BTreeMap::new());
+    };
+    let cluster = &shared.cluster;
+    let node = shared.offsets_coordinator().await?;
+    // Offsets of a transaction that is not decided would be read twice (KIP-447).
+    let request = fetch_request(group, Some(partitions), true);
+    let timeout = cluster.config.request_timeout;
+    let lane = shared.lanes.offsets;
+    let answer = cluster
+        .call(node, lane, request, FETCH_BY_NAME, timeout)
+        .await;
+    let response = answer.map_err(|error| {
+        shared.forget_coordinator();
+        error.error
+    })?;
+    let found = committed(response);
+    if let Err(error) = &found
+        && matches!(
+            error.code(),
+            Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable)
+        )
+    {
+        shared.forget_coordinator();
+    }
+    Ok(found?)
+}
+
+/// Where a partition is to be read, and whether that was committed. None when there is no place
+/// and none may be made up.
+pub(super) type Located = BTreeMap<TopicPartition, Result<Option<(Position, bool)>, Error>>;
+
+/// Finds places, within one attempt.
+pub(super) async fn locate(shared: &Shared, wanted: &[(TopicPartition, Find)]) -> Located {
+    let mut located = Located::new();
+    let mut by_log = BTreeMap::new();
+    let of_group = wanted.iter().filter(|(_, find)| *find == Find::Committed);
+    let of_group: Vec<TopicPartition> = of_group.map(|(partition, _)| partition.clone()).collect();
+    let mut committed = BTreeMap::new();
+    if !of_group.is_empty() {
+        let deadline = shared.cluster.env.now() + shared.cluster.config.request_timeout;
+        let fetched = timeout_at(deadline, fetch_committed(shared, &of_group)).await;
+        match fetched {
+            Ok(Ok(offsets)) => committed = offsets,
+            Ok(Err(Attempt::Again(error) | Attempt::Stop(error))) => {
+                let failed = of_group
+                    .into_iter()
+                    .map(|partition| (partition, Err(error.clone())));
+                located.extend(failed);
+            }
+            Err(_) => {
+                let error = Error::Unavailable("no answer in time".to_owned());
+                let failed = of_group
+                    .into_iter()
+                    .map(|partition| (partition, Err(error.clone())));
+                located.extend(failed);
+            }
+        }
+    }
+    for (partition, find) in wanted {
+        if located.contains_key(partition) {
+            continue;
+        }
+        if let Some(found) = committed.get(partition) {
+            let position = Position {
+                offset: found.offset,
+                leader_epoch: found.leader_epoch.unwrap_or(-1),
+            };
+            located.insert(partition.clone(), Ok(Some((position, true))));
+            continue;
+        }
+        let now_ms = shared.cluster.env.wall_ms();
+        let spec = match find {
+            Find::Spec(spec) => Some(*spec),
+            Find::Committed | Find::Reset => Find::reset(shared.config.auto_offset_reset, now_ms),
+        };
+        match spec {
+            Some(spec) => {
+                by_log.insert(partition.clone(), spec);
+            }
+            None => {
+                located.insert(partition.clone(), Ok(None));
+            }
+        }
+    }
+    located.extend(locate_in_logs(shared, by_log).await);
+    located
+}
+
+/// Finds offsets of logs; beyond the newest record that is their end.
+async fn locate_in_logs(
+    shared: &Shared,
+    wanted: BTreeMap<TopicPartition, crate::offsets::OffsetSpec>,
+) -> Located {
+    use crate::offsets::OffsetSpec;
+    let level = shared.config.isolation_level;
+    let found = ask_offsets(&shared.cluster, wanted, level).await;
+    let beyond = found.iter().filter(|(_, found)| matches!(found, Ok(None)));
+    let beyond = beyond.map(|(partition, _)| (partition.clone(), OffsetSpec::Latest));
+    let ends = ask_offsets(&shared.cluster, beyond.collect(), level).await;
+    let all = found.into_iter().chain(ends);
+    let place = |(partition, found): (TopicPartition, Result<Option<_>, Error>)| {
+        let position = |found: crate::offsets::FoundOffset| {
+            let position = Position {
+                offset: found.offset,
+                leader_epoch: -1,
+            };
+            (position, false)
+        };
+        (partition, found.map(|found| found.map(position)))
+    };
+    all.map(place).collect()
+}
+
+fn protocol_name(strategy: AssignmentStrategy) -> &'static str {
+    match strategy {
+        AssignmentStrategy::Range => "range",
+        AssignmentStrategy::RoundRobin => "roundrobin",
+        AssignmentStrategy::Sticky => "sticky",
+        AssignmentStrategy::CooperativeSticky => "cooperative-sticky",
+    }
+}

@@ -1,0 +1,262 @@
+//! What a consumer's handle and its task share, under one lock. No I/O and no waiting here.
+
+mod announce;
+mod commits;
+mod hand_out;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use regex_lite::Regex;
+use tokio::time::Instant;
+
+pub(super) use announce::{Announcements, Stage};
+pub(super) use commits::{Commits, Outcome, fenced};
+pub(super) use hand_out::{Handed, Wants};
+
+use super::assignor::PartitionCounts;
+use super::membership::Membership;
+use super::partition::{Find, Partition, Place};
+use super::progress::Progress;
+use crate::error::Error;
+use crate::metadata::TopicPartition;
+
+/// What the application asked for.
+#[derive(Debug, Clone)]
+pub(super) enum Subscription {
+    /// Nothing yet.
+    None,
+    /// These topics, divided with the other members of the group.
+    Topics(BTreeSet<Arc<str>>),
+    /// All topics whose names match, divided likewise.
+    Pattern(Regex),
+    /// These partitions, whatever others read.
+    Assigned,
+}
+
+/// Errors that wait to be told. Each partition fails at most once between two seeks.
+const MAX_ERRORS: usize = 1000;
+
+/// Where the end of a consumer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Running,
+    /// What is acknowledged is committed, then the group is left.
+    Closing,
+    Leaving,
+    Closed,
+}
+
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) subscription: Subscription,
+    /// None without a group.
+    pub(super) membership: Option<Membership>,
+    pub(super) partitions: BTreeMap<TopicPartition, Partition>,
+    assignments: u64,
+    pub(super) announcements: Announcements,
+    errors: VecDeque<Error>,
+    /// Told once, as the last thing.
+    failure: Option<Error>,
+    pub(super) commits: Commits,
+    pub(super) progress: Progress,
+    /// Partitions that may have records to hand out, in turn.
+    ready: VecDeque<TopicPartition>,
+    /// An acknowledgement came too late since the last commit.
+    late: bool,
+    /// The application has heard that it made no progress.
+    pub(super) returned: bool,
+    /// The application wants something else.
+    pub(super) resubscribed: bool,
+    /// When the consumer ends, whatever is left.
+    pub(super) close_at: Option<Instant>,
+    /// What the member had after the last rebalance, and in which generation.
+    pub(super) last_owned: (BTreeSet<TopicPartition>, i32),
+    /// Partition counts that the leader divided by.
+    pub(super) divided: PartitionCounts,
+    /// The next fetch begins with the partition after this one.
+    pub(super) last_fetched: Option<TopicPartition>,
+}
+
+impl State {
+    pub(super) fn new(membership: Option<Membership>, progress: Progress) -> Self {
+        Self {
+            phase: Phase::Running,
+            subscription: Subscription::None,
+            membership,
+            partitions: BTreeMap::new(),
+            assignments: 0,
+            announcements: Announcements::default(),
+            errors: VecDeque::new(),
+            failure: None,
+            commits: Commits::default(),
+            progress,
+            ready: VecDeque::new(),
+            late: false,
+            returned: false,
+            resubscribed: false,
+            close_at: None,
+            last_owned: (BTreeSet::new(), -1),
+            divided: PartitionCounts::new(),
+            last_fetched: None,
+        }
+    }
+
+    /// Whether the group decides what is read.
+    pub(super) fn is_subscribed(&self) -> bool {
+        matches!(
+            self.subscription,
+            Subscription::Topics(_) | Subscription::Pattern(_)
+        )
+    }
+
+    /// Wants something else from now on.
+    pub(super) fn subscribe(&mut self, subscription: Subscription) {
+        if matches!(self.subscription, Subscription::Assigned) {
+            // What the group gives comes on its own.
+            self.remove_all();
+        }
+        self.subscription = subscription;
+        self.resubscribed = true;
+    }
+
+    /// Reads exactly these partitions from now on.
+    pub(super) fn assign(&mut self, partitions: BTreeSet<TopicPartition>) {
+        if matches!(self.subscription, Subscription::Assigned) {
+            let gone = self.partitions.keys();
+            let gone: Vec<_> = gone
+                .filter(|held| !partitions.contains(held))
+                .cloned()
+                .collect();
+            for partition in &gone {
+                self.remove(partition);
+            }
+        } else {
+            self.remove_all();
+        }
+        self.subscription = Subscription::Assigned;
+        self.resubscribed = true;
+        for partition in partitions {
+            if !self.partitions.contains_key(&partition) {
+                self.add(partition, Find::Committed);
+            }
+        }
+    }
+
+    fn remove_all(&mut self) {
+        let all: Vec<_> = self.partitions.keys().cloned().collect();
+        for partition in &all {
+            self.remove(partition);
+        }
+    }
+
+    pub(super) fn add(&mut self, partition: TopicPartition, find: Find) {
+        self.assignments += 1;
+        let new = Partition::new(self.assignments, find);
+        self.partitions.insert(partition, new);
+    }
+
+    /// Forgets a partition; what was handed out of it can no longer be acknowledged.
+    pub(super) fn remove(&mut self, partition: &TopicPartition) {
+        self.partitions.remove(partition);
+        self.commits.fence(partition);
+    }
+
+    /// The group gave these partitions to this member.
+    pub(super) fn assigned(&mut self, partitions: BTreeSet<TopicPartition>) {
+        for partition in &partitions {
+            self.add(partition.clone(), Find::Committed);
+        }
+        self.announcements.assigned(partitions);
+    }
+
+    /// These partitions are gone without having been given back.
+    pub(super) fn lost(&mut self, partitions: &BTreeSet<TopicPartition>) {
+        for partition in partitions {
+            self.remove(partition);
+        }
+        self.announcements.lost(partitions);
+    }
+
+    /// The application has to give these back before they are released.
+    pub(super) fn revoking(&mut self, partitions: &BTreeSet<TopicPartition>, deadline: Instant) {
+        for partition in partitions {
+            if let Some(partition) = self.partitions.get_mut(partition) {
+                partition.revoke();
+            }
+        }
+        self.announcements.revoking(partitions, deadline);
+    }
+
+    /// These partitions are not the member's any more.
+    pub(super) fn released(&mut self, partitions: &BTreeSet<TopicPartition>) {
+        for partition in partitions {
+            self.remove(partition);
+        }
+        self.announcements.released();
+    }
+
+    /// Keeps what the group gave the member, which sticky assignors want to know next time.
+    pub(super) fn remember_owned(&mut self) {
+        if let Some(membership) = &self.membership {
+            let generation_id = membership.metadata().generation_id;
+            self.last_owned = (membership.owned().clone(), generation_id);
+        }
+    }
+
+    /// Whether the application has given back what is being revoked.
+    pub(super) fn is_given_back(&self) -> bool {
+        let Some(revoke) = self.announcements.revoke() else {
+            return false;
+        };
+        match revoke.stage {
+            Stage::Done => true,
+            Stage::Waiting | Stage::Taken => false,
+            Stage::Dropped => {
+                let partitions = revoke.partitions.iter();
+                let mut held = partitions.filter_map(|partition| self.partitions.get(partition));
+                !held.any(Partition::is_outstanding)
+            }
+        }
+    }
+
+    pub(super) fn tell(&mut self, error: Error) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push_back(error);
+        }
+    }
+
+    /// The consumer cannot go on.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+        self.phase = Phase::Leaving;
+    }
+
+    /// No more of a partition can be read until somebody seeks.
+    pub(super) fn fail_partition(&mut self, partition: &TopicPartition, error: Error) {
+        if let Some(partition) = self.partitions.get_mut(partition) {
+            partition.lose_place(Place::Failed);
+        }
+        self.tell(error);
+    }
+
+    /// When the application is taken to be stuck.
+    pub(super) fn poll_deadline(&self) -> Option<Instant> {
+        let mut partitions = self.partitions.values();
+        let outstanding =
+            partitions.any(|partition| partition.is_outstanding() && !partition.paused);
+        let counts = self.is_subscribed() && outstanding;
+        counts.then(|| self.progress.deadline())
+    }
+
+    /// Queues a partition for handing out.
+    pub(super) fn enqueue(&mut self, partition: &TopicPartition) {
+        let Some(held) = self.partitions.get_mut(partition) else {
+            return;
+        };
+        if held.has_buffered() && !held.queued {
+            held.queued = true;
+            self.ready.push_back(partition.clone());
+        }
+    }
+}
