@@ -272,42 +272,8 @@ fn assemble(
 ) -> Result<Core, StartError> {
     let live_config = Arc::new(LiveConfig::new(Arc::clone(config)));
     let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(&live_config)));
-    let limits = CatalogLimits::default();
-    let (files, live) = (Arc::clone(&topics), Arc::clone(&live_config));
-    let told = Arc::new(OnceLock::<Arc<Driver<GroupCoordinator>>>::new());
-    let to_tell = Arc::clone(&told);
-    // Before groups are loaded there is nobody to tell; they begin with what there is then.
-    let tell = move |event| {
-        if let Some(groups) = to_tell.get() {
-            groups.tell(event);
-        }
-    };
-    let catalog = load(
-        store,
-        env,
-        CATALOG_LOG,
-        move || Catalog::new(limits),
-        move |command| match command {
-            CatalogCommand::Ensure(topic) => {
-                files.ensure(&topic);
-                tell(topic_changed(&topic.name, Some(&topic)));
-            }
-            CatalogCommand::Remove(topic) => {
-                files.remove(&topic);
-                tell(topic_changed(&topic.name, None));
-            }
-            CatalogCommand::Configure(scope, entries) => {
-                live.set(scope, entries);
-                files.reconfigure();
-            }
-            CatalogCommand::ConfigureGroup(group_id, entries) => {
-                let settings = live.set_group(group_id.clone(), entries);
-                let group_id = Arc::from(group_id);
-                tell(GroupEvent::GroupConfigured { group_id, settings });
-            }
-        },
-        alone,
-    )?;
+    let told = Arc::new(OnceLock::new());
+    let catalog = load_catalog(store, env, &topics, &live_config, &told)?;
     for scope in [ConfigScope::Cluster, ConfigScope::Broker(config.node_id)] {
         live_config.set(scope, catalog.inspect(|catalog| catalog.configs(scope)));
     }
@@ -335,6 +301,53 @@ fn assemble(
         draining: CancellationToken::new(),
         advertised: OnceLock::new(),
     })
+}
+
+/// The groups that the catalog's commands are told to, once they are loaded.
+type Told = Arc<OnceLock<Arc<Driver<GroupCoordinator>>>>;
+
+fn load_catalog(
+    store: &Store,
+    env: &Env,
+    topics: &Arc<Topics>,
+    live_config: &Arc<LiveConfig>,
+    told: &Told,
+) -> Result<Arc<Driver<Catalog>>, StartError> {
+    let limits = CatalogLimits::default();
+    let (files, live) = (Arc::clone(topics), Arc::clone(live_config));
+    let told = Arc::clone(told);
+    // Before groups are loaded there is nobody to tell; they begin with what there is then.
+    let tell = move |event| {
+        if let Some(groups) = told.get() {
+            groups.tell(event);
+        }
+    };
+    load(
+        store,
+        env,
+        CATALOG_LOG,
+        move || Catalog::new(limits),
+        move |command| match command {
+            CatalogCommand::Ensure(topic) => {
+                files.ensure(&topic);
+                tell(topic_changed(&topic.name, Some(&topic)));
+            }
+            CatalogCommand::Remove(topic) => {
+                files.remove(&topic);
+                tell(topic_changed(&topic.name, None));
+            }
+            CatalogCommand::Configure(scope, entries) => {
+                live.set(scope, entries);
+                files.reconfigure();
+            }
+            CatalogCommand::ConfigureGroup(group_id, entries) => {
+                let settings = live.set_group(group_id.clone(), entries);
+                let group_id = Arc::from(group_id);
+                tell(GroupEvent::GroupConfigured { group_id, settings });
+            }
+        },
+        alone,
+    )
 }
 
 fn load_groups(

@@ -1,9 +1,9 @@
 //! Groups of the consumer protocol (KIP-848), with every client that speaks it.
 
 use ottla_tests::client::{CONFLUENT, FRANZ_GO, JAVA, settle};
-use ottla_tests::{Broker, Client, Consumed, Line, Log, Program};
+use ottla_tests::{Broker, Client, Consumed, Line, Log, Program, apache_kafka};
 
-use crate::scenarios::{commit, send, small, unique};
+use crate::scenarios::{commit, kafka_tool, send, small, unique};
 
 /// Sessions and heartbeats short enough for tests.
 const QUICK: &[&str] = &[
@@ -243,4 +243,55 @@ fn a_cooperative_java_group_is_rolled_to_the_consumer_protocol_and_back() {
         "--set",
         COOPERATIVE,
     ]);
+}
+
+/// What `kafka-consumer-groups` prints of one group with one member, without what differs from run to run.
+fn kafka_consumer_groups(broker: &Broker, topic: &str, group: &str) -> Vec<String> {
+    const TOOL: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    JAVA.create_topic(broker, topic, 4);
+    let mut member = member(&JAVA, broker, group, topic);
+    settle(&mut [&mut member], 4);
+    let records = small(topic, 0, 8);
+    send(&mut JAVA.producer(broker, topic, "none"), 0, &records);
+    member.records(8);
+    commit(&mut member);
+    let describe = ["--describe", "--group", group];
+    let of_group = [
+        &["--members", "--verbose"][..],
+        &["--state", "--verbose"],
+        &["--offsets", "--verbose"],
+        &["--offsets"],
+    ];
+    let described = of_group.map(|more| kafka_tool(broker, TOOL, &[&describe[..], more].concat()));
+    let listed = kafka_tool(
+        broker,
+        TOOL,
+        &["--list", "--state", "stable", "--type", "consumer"],
+    );
+    let mut printed = [&described[..], &[listed]].concat();
+    for text in &mut printed {
+        let words = text.split_whitespace().filter(|word| !word.is_empty());
+        // A member id is 22 characters of base64.
+        let word = |word: &str| match word {
+            id if id.len() == 22 && !id.contains('.') && id != topic => "MEMBER".to_string(),
+            word => word.replace(broker.bootstrap(), "BROKER"),
+        };
+        *text = words.map(word).collect::<Vec<_>>().join(" ");
+    }
+    member.finish();
+    printed
+}
+
+#[test]
+fn kafka_consumer_groups_prints_what_it_prints_of_apache_kafka() {
+    let Some(kafka) = apache_kafka::bootstrap().filter(|_| JAVA.is_here()) else {
+        return;
+    };
+    let topic = unique(&JAVA, "described");
+    let ours = Broker::start_own(QUICK);
+    let theirs = Broker::at(kafka);
+    assert_eq!(
+        kafka_consumer_groups(&ours, &topic, "described"),
+        kafka_consumer_groups(&theirs, &topic, "described")
+    );
 }

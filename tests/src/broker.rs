@@ -31,11 +31,16 @@ impl Broker {
     /// A fresh broker with an empty data directory, or the one that `OTTLA_BOOTSTRAP` names.
     pub fn start() -> Self {
         match std::env::var("OTTLA_BOOTSTRAP") {
-            Ok(bootstrap) => Self {
-                bootstrap,
-                own: None,
-            },
+            Ok(bootstrap) => Self::at(&bootstrap),
             Err(_) => Self::start_own(&[]),
+        }
+    }
+
+    /// One that is already there.
+    pub fn at(bootstrap: &str) -> Self {
+        Self {
+            bootstrap: bootstrap.to_string(),
+            own: None,
         }
     }
 

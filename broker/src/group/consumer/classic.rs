@@ -31,7 +31,6 @@ impl Group {
         ids: &mut dyn FnMut() -> Uuid,
         step: &mut Step<'_>,
     ) -> Result<(), GroupError> {
-        let group_id = self.group_id.clone();
         let Some(consumer) = self.consumer.as_deref_mut() else {
             return Err(GroupError::UnknownMemberId);
         };
@@ -58,35 +57,16 @@ impl Group {
             .first()
             .and_then(|offer| Subscription::parse(&offer.metadata, step.topics))
             .ok_or(GroupError::InconsistentGroupProtocol)?;
-        let is_new = known.is_none();
-        let before = known.unwrap_or_else(|| MemberValue::new(member_id.clone()));
-        let replaced = Some(before.member_id.clone()).filter(|id| *id != member_id);
-        let before = match replaced {
-            Some(_) => before.renamed(member_id.clone()),
-            None => before,
-        };
-        let updated = join.apply(&before, &subscription);
-        consumer
-            .check_subscription(&updated, step.config)
-            .map_err(|refusal| refusal.error)?;
-        let rest = consumer.members.len();
-        let must_downgrade = replaced
+        let replaced = known
             .as_ref()
-            .is_some_and(|replaced| consumer.may_downgrade(replaced, rest, step));
-        if let Some(replaced) = &replaced {
-            consumer.replace(&group_id, replaced, step);
-        }
-        let has_resubscribed = is_new || !updated.subscribes_like(&before);
-        consumer.put(updated);
-        consumer.update_target(&group_id, has_resubscribed, step);
-        consumer.reconcile(&group_id, &member_id, Some(&subscription.owned), step);
-        let reply = consumer.joined(&member_id);
-        consumer.disarm(&member_id, Deadline::Join, step);
-        consumer.refresh(&group_id, &member_id, step);
-        let timeout = join.timeouts.rebalance;
-        consumer.arm(&group_id, &member_id, Deadline::Sync, timeout, step);
-        consumer.log(&group_id, step);
-        if must_downgrade {
+            .map(|known| known.member_id.clone())
+            .filter(|id| *id != member_id);
+        let size = consumer.members.len();
+        let is_last_consumer = replaced
+            .as_ref()
+            .is_some_and(|replaced| consumer.may_downgrade(replaced, size, step));
+        let reply = consumer.join_classic(join, known, member_id, &subscription, step)?;
+        if is_last_consumer {
             self.downgrade(step);
         }
         step.reply(join.token, Reply::Join(reply));
@@ -267,6 +247,39 @@ impl ConsumerGroup {
                 .map_err(|refusal| refusal.error)?;
         }
         Ok(value.cloned())
+    }
+
+    /// Makes a member what its JoinGroup says, in place of the one that it is or replaces, and takes it one
+    /// step towards its target.
+    fn join_classic(
+        &mut self,
+        join: &Join<'_>,
+        known: Option<MemberValue>,
+        member_id: Arc<str>,
+        subscription: &Subscription,
+        step: &mut Step<'_>,
+    ) -> Result<JoinReply, GroupError> {
+        let group_id = join.request.group_id.clone();
+        let is_new = known.is_none();
+        let known = known.unwrap_or_else(|| MemberValue::new(member_id.clone()));
+        let replaced = Some(known.member_id.clone()).filter(|id| *id != member_id);
+        let before = known.renamed_if_other(&member_id);
+        let updated = join.apply(&before, subscription);
+        self.check_subscription(&updated, step.config)
+            .map_err(|refusal| refusal.error)?;
+        if let Some(replaced) = &replaced {
+            self.replace(&group_id, replaced, step);
+        }
+        let has_resubscribed = is_new || !updated.subscribes_like(&before);
+        self.put(updated);
+        self.update_target(&group_id, has_resubscribed, step);
+        self.reconcile(&group_id, &member_id, Some(&subscription.owned), step);
+        self.disarm(&member_id, Deadline::Join, step);
+        self.refresh(&group_id, &member_id, step);
+        let timeout = join.timeouts.rebalance;
+        self.arm(&group_id, &member_id, Deadline::Sync, timeout, step);
+        self.log(&group_id, step);
+        Ok(self.joined(&member_id))
     }
 
     fn joined(&self, member_id: &Arc<str>) -> JoinReply {

@@ -324,7 +324,7 @@ impl MemberValue {
         }
     }
 
-    fn renamed_if_other(self, member_id: &Arc<str>) -> Self {
+    pub(super) fn renamed_if_other(self, member_id: &Arc<str>) -> Self {
         if self.member_id == *member_id {
             self
         } else {

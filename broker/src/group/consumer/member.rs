@@ -127,10 +127,12 @@ impl MemberValue {
 
     /// Bytes that it brings into the group by what it says.
     pub(in crate::group) fn weight(&self) -> usize {
+        /// What a name takes besides its letters.
+        const OF_A_NAME: usize = 32;
         let names: usize = self
             .subscribed_topic_names
             .iter()
-            .map(|name| name.len())
+            .map(|name| name.len() + OF_A_NAME)
             .sum();
         let regex = self.subscribed_topic_regex.as_ref();
         let classic = self.classic.as_ref().map(ClassicValue::to_protocols);

@@ -184,12 +184,12 @@ fn a_broker_with_all_the_groups_it_may_have_takes_no_new_one() {
 #[test]
 fn a_subscription_is_limited_in_size() {
     let config = GroupConfig {
-        max_member_metadata: 20,
-        max_group_metadata: 30,
+        max_member_metadata: 60,
+        max_group_metadata: 100,
         ..GroupConfig::default()
     };
     let mut bench = Bench::with(config);
-    let long = Reader::reading("a", &["a topic of more than 20 bytes"]);
+    let long = Reader::reading("a", &["a topic of more than 28 bytes"]);
     assert_eq!(
         bench.consumer_error(long.joining()),
         Some(GroupError::InvalidRequest)
