@@ -155,7 +155,7 @@ impl Group {
         leaving: &LeavingMember,
         step: &mut Step<'_>,
     ) -> Result<(), GroupError> {
-        let consumer = self.consumer.as_deref();
+        let consumer = self.consumer.as_deref_mut();
         let consumer = consumer.ok_or(GroupError::UnknownMemberId)?;
         let instance = leaving.group_instance_id.as_deref();
         let owner = instance.and_then(|instance| consumer.static_members.get(instance));
@@ -168,7 +168,8 @@ impl Group {
         if !value.is_classic() {
             return Err(GroupError::UnknownMemberId);
         }
-        self.fence(&member_id, step);
+        consumer.remove_and_bump(&member_id, step);
+        consumer.log(&self.group_id, step);
         Ok(())
     }
 }

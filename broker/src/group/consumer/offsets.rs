@@ -51,7 +51,8 @@ impl ConsumerGroup {
 
     fn validate_epoch(&self, member_id: &str, epoch: i32) -> Result<(), GroupError> {
         let value = self.value(member_id).ok_or(GroupError::UnknownMemberId)?;
-        if value.member_epoch == epoch {
+        // A static member that is away is at a negative epoch, at which nobody asks.
+        if value.member_epoch == epoch && epoch >= 0 {
             Ok(())
         } else if value.is_classic() {
             Err(GroupError::IllegalGeneration)
