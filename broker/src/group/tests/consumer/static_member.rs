@@ -21,6 +21,10 @@ fn a_static_member_that_comes_back_has_what_it_had() {
         2,
         "nobody takes what is only left for a while"
     );
+    for epoch in [a.epoch, AWAY] {
+        let stale = bench.commit(committing("a", epoch, 1));
+        assert_eq!(stale, GroupError::StaleMemberEpoch, "{epoch}");
+    }
     let mut again = Reader::fixed("c", "one");
     again.join(&mut bench);
     assert_eq!((again.owned, again.epoch), (a.owned.clone(), a.epoch));
