@@ -12,16 +12,18 @@ use ottla_storage::disk::{Disk, MemoryDisk, OsDisk};
 use ottla_storage::error::AppendError;
 use ottla_storage::log::{Append, Appended, Log, LogIdentity};
 use ottla_storage::store::{JournalOptions, OpenError, Store, StoreOptions};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, CatalogCommand, CatalogLimits, ConfigScope, TopicEntry};
+use crate::cleaning;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::{Env, SEEDED_START_MS, millis};
+use crate::fetch_session::FetchSessions;
 use crate::group::{
     Assignor, Command as GroupCommand, Event as GroupEvent, GroupConfig, GroupCoordinator,
     MigrationPolicy, TopicImage, TopicInfo,
@@ -33,10 +35,11 @@ use crate::machine::{Driver, LoadError, Machine, alone};
 use crate::memory_budget::{DECOMPRESSION_BYTES, MemoryBudget};
 use crate::partition::Partition;
 use crate::server::Server;
+#[cfg(feature = "testing")]
+use crate::testing::SimulatedStorage;
 use crate::topics::Topics;
-use crate::transaction::{
-    self, Command as TransactionCommand, TransactionConfig, TransactionCoordinator,
-};
+use crate::transaction::shell::Commands;
+use crate::transaction::{self, TransactionConfig, TransactionCoordinator};
 
 /// Where the catalog is logged. The id is fixed: it exists before any topic can be looked up.
 const CATALOG_LOG: (&str, Uuid) = ("__cluster_metadata", Uuid::from_u128(1));
@@ -92,6 +95,8 @@ pub struct BrokerBuilder {
     advertise: Option<Endpoint>,
     seed: Option<u64>,
     start_time: Option<SystemTime>,
+    #[cfg(feature = "testing")]
+    simulated: Option<SimulatedStorage>,
 }
 
 impl BrokerBuilder {
@@ -144,6 +149,14 @@ impl BrokerBuilder {
         self
     }
 
+    /// Keeps the log on `storage`, and starts no thread: the journal commits after short pauses of
+    /// tokio's clock, whose lengths come from the broker's randomness.
+    #[cfg(feature = "testing")]
+    pub fn simulated(mut self, storage: SimulatedStorage) -> Self {
+        self.simulated = Some(storage);
+        self
+    }
+
     /// Starts the broker on the current tokio runtime.
     ///
     /// # Errors
@@ -158,21 +171,32 @@ impl BrokerBuilder {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let ephemeral = self.data_dir.is_none();
-        let store = Arc::new(open_store(self.data_dir, &env).await?);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let (commands, ordered) = mpsc::unbounded_channel();
+        let ephemeral = self.data_dir.is_none();
+        #[cfg(feature = "testing")]
+        let simulated = self
+            .simulated
+            .map(|storage| storage.open(store_options(&env), &env, &tasks, &stop))
+            .transpose()?;
+        #[cfg(not(feature = "testing"))]
+        let simulated = None;
+        let store = match simulated {
+            Some(store) => store,
+            None => Arc::new(open_store(self.data_dir, &env).await?),
+        };
+        let (commands, waiting) = transaction::shell::commands();
         let core = Arc::new(assemble(&store, &config, &env, ephemeral, commands)?);
         tasks.spawn(Arc::clone(&core.catalog).run(stop.clone()));
         tasks.spawn(Arc::clone(&core.groups).run(stop.clone()));
         tasks.spawn(Arc::clone(&core.transactions).run(stop.clone()));
         tasks.spawn(transaction::shell::run(
             Arc::clone(&core),
-            ordered,
+            waiting,
             stop.clone(),
         ));
         tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
+        tasks.spawn(cleaning::run(Arc::clone(&core), stop.clone()));
         transaction::shell::free_hanging(&core);
         // Without them, the first transactional producer would have to try again.
         transaction::shell::reserve_producer_ids(&core).await;
@@ -235,8 +259,8 @@ fn endpoint_of(address: SocketAddr) -> Option<Endpoint> {
     })
 }
 
-async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, StartError> {
-    let options = StoreOptions {
+fn store_options(env: &Env) -> StoreOptions {
+    StoreOptions {
         // Until the catalog, which is a log itself, can tell.
         config: Arc::new(|_| internal_config()),
         cluster_id: env.uuid(),
@@ -244,7 +268,11 @@ async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, Start
         journal: JournalOptions::default(),
         threads: true,
         repair: false,
-    };
+    }
+}
+
+async fn open_store(data_dir: Option<PathBuf>, env: &Env) -> Result<Store, StartError> {
+    let options = store_options(env);
     match data_dir {
         None => {
             let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
@@ -268,7 +296,7 @@ fn assemble(
     config: &Arc<BrokerConfig>,
     env: &Env,
     ephemeral: bool,
-    commands: mpsc::UnboundedSender<TransactionCommand>,
+    commands: Commands,
 ) -> Result<Core, StartError> {
     let live_config = Arc::new(LiveConfig::new(Arc::clone(config)));
     let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(&live_config)));
@@ -296,6 +324,7 @@ fn assemble(
         groups,
         transactions,
         producer_ids: ProducerIds::default(),
+        fetch_sessions: Mutex::new(fetch_sessions(config, env)),
         validation: MemoryBudget::new(DECOMPRESSION_BYTES),
         lookups: MemoryBudget::new(DECOMPRESSION_BYTES),
         draining: CancellationToken::new(),
@@ -391,7 +420,7 @@ fn load_transactions(
     config: &BrokerConfig,
     topics: &Arc<Topics>,
     groups: &Arc<Driver<GroupCoordinator>>,
-    commands: mpsc::UnboundedSender<TransactionCommand>,
+    commands: Commands,
 ) -> Result<Arc<Driver<TransactionCoordinator>>, StartError> {
     let settings = TransactionConfig {
         max_timeout_ms: config.transaction_max_timeout_ms,
@@ -409,11 +438,19 @@ fn load_transactions(
         groups: Arc::clone(groups),
         coordinator_epoch: store.leader_epoch(),
     };
-    // When nobody receives any more, the broker is gone.
-    let execute = move |command| drop(commands.send(command));
+    let execute = move |command| commands.give(command);
     let attach =
         move |log: &_, batch, attachments, now_ms| logs.append(log, batch, attachments, now_ms);
     load(store, env, TRANSACTIONS_LOG, new, execute, attach)
+}
+
+fn fetch_sessions(config: &BrokerConfig, env: &Env) -> FetchSessions {
+    let (most, ids) = (
+        config.max_incremental_fetch_session_cache_slots,
+        env.clone(),
+    );
+    let high_bits = move || i32::try_from(ids.random_u64() >> 33).unwrap_or(i32::MAX);
+    FetchSessions::new(most, high_bits)
 }
 
 fn internal_config() -> LogConfig {
@@ -587,6 +624,8 @@ impl Broker {
             advertise: None,
             seed: None,
             start_time: None,
+            #[cfg(feature = "testing")]
+            simulated: None,
         }
     }
 

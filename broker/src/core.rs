@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::{Catalog, CatalogEvent, CatalogReply, PRODUCER_ID_BLOCK};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::env::Env;
+use crate::fetch_session::FetchSessions;
 use crate::group::GroupCoordinator;
 use crate::live_config::LiveConfig;
 use crate::machine::{Driver, Unavailable};
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) groups: Arc<Driver<GroupCoordinator>>,
     pub(crate) transactions: Arc<Driver<TransactionCoordinator>>,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) fetch_sessions: Mutex<FetchSessions>,
     /// For what is decompressed to validate it.
     pub(crate) validation: MemoryBudget,
     /// For what is decompressed to find a record by its time. Apart from validation, which must

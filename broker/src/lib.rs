@@ -5,10 +5,12 @@
 
 mod broker;
 mod catalog;
+mod cleaning;
 pub mod config;
 mod connection;
 mod core;
 pub mod env;
+mod fetch_session;
 mod group;
 mod handler;
 mod housekeeping;
@@ -21,6 +23,8 @@ mod record_codec;
 mod retention;
 mod server;
 mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod topic_name;
 mod topics;
 mod transaction;

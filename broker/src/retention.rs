@@ -21,22 +21,27 @@ pub(crate) fn first_to_keep(
     retention: Retention,
     now_ms: i64,
 ) -> Option<i64> {
+    let is_older = |newest: i64| {
+        let age = now_ms.saturating_sub(newest);
+        retention.age.is_some_and(|limit| age > limit)
+    };
     let mut left: u64 = segments.iter().map(|segment| segment.size).sum();
     let mut keep_from = None;
     for pair in segments.windows(2) {
         let [segment, next] = pair else { break };
         left = left.saturating_sub(segment.size);
-        let too_old = retention.age.is_some_and(|age| {
-            segment
-                .largest_timestamp
-                .is_some_and(|newest| now_ms.saturating_sub(newest) > age)
-        });
         let too_much = retention.bytes.is_some_and(|bytes| left >= bytes);
         // What is not durable yet must not go, and neither must what lies behind it.
-        if !(too_old || too_much) || next.base_offset > offsets.high_watermark {
+        if next.base_offset > offsets.high_watermark {
             break;
         }
-        keep_from = Some(next.base_offset);
+        match segment.largest_timestamp {
+            _ if too_much => keep_from = Some(next.base_offset),
+            Some(newest) if is_older(newest) => keep_from = Some(next.base_offset),
+            // One without timestamps, as compaction may leave it, goes with those behind it.
+            None => {}
+            Some(_) => break,
+        }
     }
     keep_from.filter(|offset| *offset > offsets.log_start_offset)
 }
@@ -98,9 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_without_timestamps_does_not_grow_old() {
+    fn a_segment_without_timestamps_does_not_grow_old_but_goes_with_those_behind_it() {
         let (segments, offsets) = log(&[-1, 20]);
         assert_eq!(first_to_keep(&segments, &offsets, by_age(1), 1_000), None);
+        let (segments, offsets) = log(&[-1, 20, 990, 995]);
+        let first = first_to_keep(&segments, &offsets, by_age(100), 1_000);
+        assert_eq!(first, Some(20));
+        assert_eq!(first_to_keep(&segments, &offsets, by_bytes(350), 0), None);
     }
 
     #[test]

@@ -11,9 +11,9 @@ use ottla_protocol::message::{Request, Response};
 
 use crate::core::Core;
 use crate::handler::{
-    alter_configs, api_versions, cluster, configs, consumer_groups, fetch, groups, list_offsets,
-    metadata, offsets, produce, producer_id, records, topics, transaction_admin,
-    transaction_offsets, transactions,
+    alter_configs, api_versions, cluster, configs, consumer_groups, features, fetch, groups,
+    list_offsets, metadata, offsets, produce, producer_id, quotas, records, replicas, security,
+    topics, transaction_admin, transaction_offsets, transactions,
 };
 
 /// Where a request comes from.
@@ -119,6 +119,37 @@ pub(crate) fn call(core: &Arc<Core>, context: &Context, request: Request) -> Pen
         Request::DescribeTopicPartitions(request) => {
             ready(metadata::describe_topic_partitions(core, request))
         }
+        other => administer(core, context, other),
+    }
+}
+
+/// [`call`] for what operators ask and what nothing else waits for.
+fn administer(core: &Arc<Core>, context: &Context, request: Request) -> Pending {
+    match request {
+        Request::DescribeQuorum(request) => ready(cluster::describe_quorum(core, context, request)),
+        Request::UnregisterBroker(request) => ready(cluster::unregister(core, &request)),
+        Request::UpdateFeatures(request) => ready(features::update(context, request)),
+        Request::ElectLeaders(request) => ready(replicas::elect_leaders(core, context, request)),
+        Request::AlterPartitionReassignments(request) => {
+            ready(replicas::alter_reassignments(core, request))
+        }
+        Request::ListPartitionReassignments(request) => {
+            ready(replicas::list_reassignments(&request))
+        }
+        Request::AlterReplicaLogDirs(request) => ready(replicas::alter_log_dirs(core, request)),
+        Request::DescribeClientQuotas(request) => ready(quotas::describe(&request)),
+        Request::AlterClientQuotas(request) => ready(quotas::alter(request)),
+        Request::DescribeAcls(_) => ready(security::describe_acls()),
+        Request::CreateAcls(request) => ready(security::create_acls(&request)),
+        Request::DeleteAcls(request) => ready(security::delete_acls(&request)),
+        Request::CreateDelegationToken(_) => ready(security::create_token()),
+        Request::RenewDelegationToken(_) => ready(security::renew_token()),
+        Request::ExpireDelegationToken(_) => ready(security::expire_token()),
+        Request::DescribeDelegationToken(_) => ready(security::describe_tokens()),
+        Request::DescribeUserScramCredentials(request) => {
+            ready(security::describe_credentials(request))
+        }
+        Request::AlterUserScramCredentials(request) => ready(security::alter_credentials(request)),
         other => {
             let reason = format!("{:?} is not served", other.api_key());
             Box::pin(std::future::ready(Answer::Close(reason)))

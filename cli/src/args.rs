@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 /// A durable event log that any Kafka client can use.
 #[derive(Debug, Parser)]
@@ -18,6 +18,75 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     /// Show every setting with its value and where the value comes from.
     Config(Options),
+    /// Show what is in a data directory, and what of it is damaged. Changes nothing.
+    Inspect(InspectArguments),
+    /// Make a damaged partition one that is served again. The files as they were are kept.
+    Repair(RepairArguments),
+    /// Measure a broker, this one or any other that speaks Kafka's protocol.
+    #[command(subcommand)]
+    Bench(BenchTask),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// The data directory.
+    pub(crate) dir: PathBuf,
+
+    /// Only this partition, as `orders-0`.
+    #[arg(long, value_name = "TOPIC-PARTITION")]
+    pub(crate) partition: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArguments {
+    /// The data directory, which no broker uses.
+    pub(crate) dir: PathBuf,
+
+    /// The partition, as `orders-0`.
+    #[arg(long, value_name = "TOPIC-PARTITION")]
+    pub(crate) partition: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchTask {
+    /// Write records and measure how long their acknowledgements take.
+    Produce(BenchOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchOptions {
+    /// Where brokers are, separated by commas.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    pub(crate) bootstrap: String,
+
+    /// The topic; it is created if it is not there.
+    #[arg(long, value_name = "NAME", default_value = "ottla-bench")]
+    pub(crate) topic: String,
+
+    /// Partitions of a topic that is created.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = value_parser!(i32).range(1..))]
+    pub(crate) partitions: i32,
+
+    /// Number of records.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = value_parser!(u64).range(1..))]
+    pub(crate) records: u64,
+
+    /// Bytes of each record's value.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    pub(crate) size: usize,
+
+    /// Records a second; latencies then count from when a record was due, not from when it could
+    /// be sent. Without it, as fast as it goes.
+    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) rate: Option<u64>,
+
+    /// A setting of the client under Kafka's name, such as `linger.ms=0`; can be given many times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) property: Vec<String>,
+
+    /// Print the result as one line of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

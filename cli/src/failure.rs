@@ -10,8 +10,8 @@ use ottla_broker::{ShutdownError, StartError};
 pub(crate) enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("--set takes `key=value`, not `{0}`")]
-    NotAPair(String),
+    #[error("{0} takes `key=value`, not `{1}`")]
+    NotAPair(&'static str, String),
     #[error("cannot read the configuration file {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{}, line {line}: {message}", path.display())]
@@ -38,6 +38,20 @@ pub(crate) enum Failure {
     Signals(io::Error),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    #[error("{} is not an Ottla data directory", .0.display())]
+    NotData(PathBuf),
+    #[error("{} has no partition {name}", dir.display())]
+    NoPartition { dir: PathBuf, name: String },
+    #[error("{0}; `ottla repair` makes a partition one that is served again")]
+    Damaged(String),
+    #[error(transparent)]
+    Open(#[from] ottla_storage::store::OpenError),
+    #[error(transparent)]
+    Repair(#[from] ottla_storage::repair::RepairError),
+    #[error(transparent)]
+    Client(#[from] ottla_client::Error),
+    #[error("{failed} records were not acknowledged; the first: {first}")]
+    Unacknowledged { failed: u64, first: String },
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("the broker did not stop cleanly: {0}")]

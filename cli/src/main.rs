@@ -2,10 +2,13 @@
 
 mod address;
 mod args;
+mod bench;
 mod failure;
 mod file;
+mod inspect;
 mod logs;
 mod properties;
+mod repair;
 mod serve;
 mod settings;
 mod show;
@@ -21,6 +24,9 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Config(options) => show::show(&options),
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Repair(arguments) => repair::repair(&arguments),
+        Command::Bench(task) => bench::bench(&task),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -38,7 +38,7 @@ fn from_flags(options: &Options, map: &mut ConfigMap) -> Result<(), Failure> {
     for pair in &options.set {
         let (key, value) = pair
             .split_once('=')
-            .ok_or_else(|| Failure::NotAPair(pair.clone()))?;
+            .ok_or_else(|| Failure::NotAPair("--set", pair.clone()))?;
         map.set(key.trim(), value, Origin::Flag("--set".to_owned()));
     }
     let flags = [

@@ -209,3 +209,73 @@ fn serve_says_in_one_line_where_it_is_and_ends_on_a_signal() {
         );
     }
 }
+
+/// A data directory with one partition, which a broker has made and closed, and bytes that are no
+/// batch at the end of it.
+fn damaged_directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let serving = Serving::start(&mut ottla(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data,
+    ]));
+    assert_eq!(serving.end(Signal::TERM).0, Some(0));
+    let catalog = directory.path().join("__cluster_metadata-0");
+    let log = catalog.join("00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes.extend_from_slice(&[7; 100]);
+    std::fs::write(&log, bytes).unwrap();
+    directory
+}
+
+#[test]
+fn inspect_shows_what_is_damaged_and_repair_keeps_it_aside() {
+    let directory = damaged_directory();
+    let data = directory.path().to_str().unwrap();
+    let output = ottla(&["inspect", data]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("leader epoch 0, closed"), "{shown}");
+    assert!(shown.contains("damaged: "), "{shown}");
+    assert_eq!(
+        text(&output.stderr),
+        "ottla: one place is damaged; `ottla repair` makes a partition one that is served again\n"
+    );
+    let name = "__cluster_metadata-0";
+    let output = ottla(&["repair", data, "--partition", name])
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stderr), "");
+    let repaired = text(&output.stdout);
+    let kept = directory.path().join(format!("{name}.1-damaged"));
+    let last = format!("  the files as they were are in {}\n", kept.display());
+    assert!(repaired.ends_with(&last), "{repaired}");
+    assert!(kept.join("00000000000000000000.log").is_file());
+    let output = ottla(&["inspect", data, "--partition", name])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stdout));
+}
+
+#[test]
+fn inspect_and_repair_refuse_what_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let nothing = format!("ottla: {data} is not an Ottla data directory");
+    assert_eq!(refusal(&mut ottla(&["inspect", data])), nothing);
+    let repair = ["repair", data, "--partition", "orders-0"];
+    assert_eq!(refusal(&mut ottla(&repair)), nothing);
+    let serving = Serving::start(&mut ottla(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data,
+    ]));
+    assert_eq!(serving.end(Signal::TERM).0, Some(0));
+    let unknown = format!("ottla: {data} has no partition orders-0");
+    assert_eq!(refusal(&mut ottla(&repair)), unknown);
+}

@@ -44,6 +44,15 @@ pub(crate) enum Topics {
     Named(BTreeSet<Arc<str>>),
 }
 
+/// What a broker coordinates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coordinated<'a> {
+    /// A consumer group, by its id.
+    Group(&'a str),
+    /// The transactions of a `transactional.id`.
+    Transaction(&'a str),
+}
+
 /// The cluster, shared by all parts of a client.
 pub(crate) struct Cluster {
     pub(crate) config: ClientConfig,
@@ -306,10 +315,19 @@ impl Cluster {
 
     /// Asks once which broker coordinates a group, and makes it known by its id.
     pub(crate) async fn find_coordinator(&self, group: &str) -> Result<i32, Error> {
+        self.find_coordinator_of(Coordinated::Group(group)).await
+    }
+
+    /// Asks once which broker coordinates something, and makes it known by its id.
+    pub(crate) async fn find_coordinator_of(&self, of: Coordinated<'_>) -> Result<i32, Error> {
+        let (key_type, key) = match of {
+            Coordinated::Group(group) => (0, group),
+            Coordinated::Transaction(id) => (1, id),
+        };
         let request = FindCoordinatorRequest {
-            key: group.into(),
-            key_type: 0,
-            coordinator_keys: vec![group.into()],
+            key: key.into(),
+            key_type,
+            coordinator_keys: vec![key.into()],
         };
         let response = self.call_any(request, 5).await?;
         let (code, node_id, host, port) = match response.coordinators.into_iter().next() {

@@ -89,6 +89,11 @@ settings! {
         max_in_flight: usize = 5, "max.in.flight.requests.per.connection";
         /// How often a batch is sent again; `delivery.timeout.ms` is the better bound.
         retries: u32 = i32::MAX.unsigned_abs(), "retries";
+        /// The name under which the producer writes transactions; none to write without. A later
+        /// producer of the same name fences this one.
+        transactional_id: Option<String> = None, "transactional.id";
+        /// How long a transaction may stay open before the broker aborts it.
+        transaction_timeout: Duration = ms(60_000), "transaction.timeout.ms";
         /// How keys become partitions.
         key_hash: KeyHash = KeyHash::Murmur2, "partitioner.key.hash";
         /// Whether records with keys are spread like those without.
@@ -172,7 +177,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
         "partitioner.class",
         "choose partitioner.key.hash or give records a partition",
     ),
-    ("transactional.id", "transactions are not implemented yet"),
     ("group.protocol", "only the classic protocol is implemented"),
     ("sasl.mechanism", "only PLAINTEXT is implemented"),
     ("sasl.jaas.config", "only PLAINTEXT is implemented"),
@@ -203,6 +207,12 @@ impl ProducerConfig {
             return conflict(
                 "enable.idempotence needs max.in.flight.requests.per.connection of at most 5",
             );
+        }
+        if self.transactional_id.is_some() && !self.enable_idempotence {
+            return conflict("transactional.id needs enable.idempotence=true");
+        }
+        if self.transactional_id.as_deref() == Some("") {
+            return conflict("transactional.id must not be empty");
         }
         if self.max_in_flight == 0 {
             return conflict("max.in.flight.requests.per.connection must be at least 1");

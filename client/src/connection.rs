@@ -81,6 +81,18 @@ impl Connection {
         self.versions.choose(key, cap).map_err(CallError::unsent)
     }
 
+    /// Whether the broker does not serve version `floor` of an API.
+    pub(crate) fn serves_less(&self, key: ApiKey, floor: i16) -> bool {
+        !self
+            .version(key, i16::MAX)
+            .is_ok_and(|version| version >= floor)
+    }
+
+    /// The level of `transaction.version` that the cluster runs with; 0 when it says none.
+    pub(crate) fn transaction_version(&self) -> i16 {
+        self.versions.transaction_version()
+    }
+
     /// Sends `request` in the newest common version up to `cap` and waits for the answer, at most
     /// for `timeout` after it was written.
     pub(crate) async fn call<R: RequestMessage>(

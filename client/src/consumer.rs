@@ -12,11 +12,13 @@ mod event;
 mod fetch;
 mod group_metadata;
 mod handle;
+mod interceptor;
 mod job;
 mod membership;
 mod partition;
 mod progress;
 mod state;
+mod stream;
 mod user_data;
 
 use std::sync::Arc;
@@ -36,7 +38,9 @@ pub use builder::ConsumerBuilder;
 pub use event::{Event, Records, Revoking};
 pub use group_metadata::ConsumerGroupMetadata;
 pub use handle::{Acknowledged, Commit, ConsumerHandle, PollIntervalExtension, SeekTo};
+pub use interceptor::ConsumerInterceptor;
 pub use ottla_protocol::record::{Headers, Record};
+pub use stream::{ConsumerRecord, RecordStream};
 
 /// The lines of a consumer to each broker.
 struct Lanes {
@@ -71,6 +75,7 @@ struct Shared {
     config: ConsumerConfig,
     lanes: Lanes,
     reading: Reading,
+    interceptors: Vec<Box<dyn ConsumerInterceptor>>,
     state: Mutex<State>,
     /// The broker that coordinates the group, for commits.
     coordinator: Mutex<Option<i32>>,
@@ -203,13 +208,22 @@ impl Consumer {
             max_records: shared.config.max_poll_records,
             reading: &shared.reading,
             tracked: shared.config.group_id.is_some(),
+            ahead: fetch::ahead(&shared.config),
         };
         let now = shared.cluster.env.now();
         let mut state = shared.state.lock();
-        let handed = state.next(&wants, now)?;
-        state.returned |= matches!(handed, Ok(Handed::PollIntervalExceeded));
+        let handed = state.next(&wants, now);
+        let wake = state.take_wake();
         drop(state);
-        shared.driver.notify_one();
+        if wake {
+            shared.driver.notify_one();
+        }
+        let handed = handed?;
+        if let Ok(Handed::Records(records)) = &handed {
+            for interceptor in &shared.interceptors {
+                interceptor.on_consume(records);
+            }
+        }
         Some(handed.map(|handed| match handed {
             Handed::Records(records) => Event::Records(records),
             Handed::Assigned(partitions) => Event::Assigned(partitions),
@@ -222,6 +236,13 @@ impl Consumer {
                 shared: Arc::clone(shared),
             }),
         }))
+    }
+
+    /// The records one by one, for an application that processes one after the other: asking for
+    /// the next acknowledges the one before.
+    #[must_use]
+    pub fn into_stream(self) -> RecordStream {
+        RecordStream::new(self)
     }
 
     /// Ends the consumer: commits what was acknowledged if `enable.auto.commit` says so, and

@@ -45,6 +45,9 @@ pub enum Error {
     /// producer that is fenced ends.
     #[error("fenced: {0}")]
     Fenced(String),
+    /// Abort the transaction, and repeat it if it is still wanted: it cannot be committed.
+    #[error("the transaction must be aborted: {0}")]
+    Abortable(String),
     /// Choose an offset: there is none for this partition and `auto.offset.reset` is `none`.
     #[error("{topic}-{partition} has no valid offset and auto.offset.reset is none")]
     NoOffset {
@@ -75,6 +78,12 @@ impl Error {
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         matches!(self, Self::Fenced(_))
+    }
+
+    /// Whether the transaction at hand must be aborted and can then be repeated.
+    #[must_use]
+    pub fn is_abortable(&self) -> bool {
+        matches!(self, Self::Abortable(_))
     }
 
     /// The broker's error code, if a broker refused.

@@ -24,4 +24,4 @@ pub use error::{DeliveryError, Error};
 pub use metadata::TopicPartition;
 pub use ottla_protocol::ErrorCode;
 pub use ottla_protocol::record::{Compression, Header};
-pub use producer::{Delivery, Producer, ProducerRecord, RecordMetadata};
+pub use producer::{Delivery, Producer, ProducerRecord, RecordMetadata, Transaction};

@@ -9,6 +9,7 @@ mod partitioner;
 mod record;
 mod sender;
 mod sequence;
+mod transaction;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ use accumulator::Accumulator;
 pub use delivery::{Delivery, RecordMetadata};
 use ottla_protocol::record::Compression;
 pub use record::ProducerRecord;
+pub use transaction::Transaction;
+use transaction::machine::{Machine, Protocol};
+use transaction::step::Coordinators;
 
 /// How a producer is made. Made by [`Client::producer`].
 #[must_use]
@@ -65,18 +69,23 @@ impl ProducerBuilder {
         self
     }
 
-    /// Starts the producer. Its id is asked for with the first record.
+    /// The name under which the producer writes transactions. A later producer of the same name
+    /// fences this one.
+    pub fn transactional_id(mut self, transactional_id: impl Into<String>) -> Self {
+        self.config.transactional_id = Some(transactional_id.into());
+        self
+    }
+
+    /// Starts the producer. Its id is asked for with the first record; with a `transactional.id`
+    /// now, which fences an earlier producer of that name and aborts what it left open.
     ///
     /// # Errors
     /// [`Error::Config`] for settings that contradict each other, [`Error::Invalid`] when the
-    /// codec is not built in.
+    /// codec is not built in; with a `transactional.id` also [`Error::Timeout`] when no
+    /// coordinator answered within `max.block.ms`, and [`Error::Refused`].
     ///
     /// # Cancel safety
-    /// Dropping it starts nothing.
-    #[expect(
-        clippy::unused_async,
-        reason = "transactional producers will ask the broker first"
-    )]
+    /// Dropping it starts nothing; an earlier producer may be fenced.
     pub async fn build(self) -> Result<Producer, Error> {
         self.config.validate()?;
         let options = accumulator::batch_options(&self.config);
@@ -92,13 +101,20 @@ impl ProducerBuilder {
             settled: watch::Sender::new(0),
             closing: AtomicBool::new(false),
             stale: Mutex::default(),
+            coordinators: Coordinators::default(),
+            turned: watch::Sender::new(0),
             config: self.config,
             cluster,
         });
         tokio::spawn(sender::run(Arc::clone(&shared)));
-        Ok(Producer {
-            owner: Arc::new(Owner(shared)),
-        })
+        let owner = Arc::new(Owner(shared));
+        if owner.0.config.transactional_id.is_some() {
+            let shared = &owner.0;
+            shared
+                .until("InitProducerId", |machine| machine.is_initialized())
+                .await?;
+        }
+        Ok(Producer { owner })
     }
 }
 
@@ -135,6 +151,9 @@ struct Shared {
     closing: AtomicBool,
     /// Topics whose leaders have to be asked for.
     stale: Mutex<BTreeSet<Arc<str>>>,
+    coordinators: Coordinators,
+    /// Rises when a transaction may have moved on.
+    turned: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -149,7 +168,39 @@ impl Shared {
     fn is_settled(&self) -> bool {
         let mut accumulator = self.accumulator.lock();
         let next = accumulator.flush();
-        accumulator.settled_below() == next
+        let machine = accumulator.transactions.as_ref();
+        machine.is_none_or(Machine::is_over) && accumulator.settled_below() == next
+    }
+
+    /// Ends what is open, as nobody will: until `give_up_at` in good order.
+    fn abandon(&self, give_up_at: Instant) {
+        let late = self.cluster.env.now() >= give_up_at;
+        if let Some(machine) = &mut self.accumulator.lock().transactions {
+            machine.abandon();
+            if late {
+                machine.kill(Error::Closed);
+            }
+        }
+    }
+
+    /// How transactions are run, if they are.
+    fn protocol(&self) -> Option<Protocol> {
+        let accumulator = self.accumulator.lock();
+        let machine = accumulator.transactions.as_ref();
+        machine.map(|machine| machine.protocol())
+    }
+
+    /// Has those look who wait for a transaction.
+    fn has_turned(&self) {
+        self.turned.send_modify(|turn| *turn = turn.wrapping_add(1));
+    }
+
+    /// No transaction can begin or end any more.
+    fn end_transactions(&self) {
+        if let Some(machine) = &mut self.accumulator.lock().transactions {
+            machine.kill(Error::Closed);
+        }
+        self.has_turned();
     }
 
     fn mark_stale(&self, topics: BTreeSet<Arc<str>>) {
@@ -214,6 +265,14 @@ impl Producer {
     /// Dropping the future queues the record fully or not at all: it is queued in the last step,
     /// which does not wait.
     pub async fn enqueue(&self, record: ProducerRecord) -> Result<Delivery, Error> {
+        self.enqueue_in(None, record).await
+    }
+
+    async fn enqueue_in(
+        &self,
+        transaction: Option<u64>,
+        record: ProducerRecord,
+    ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
         let deadline = shared.cluster.env.now() + shared.config.max_block;
         let cost = self.check(&record)?;
@@ -239,7 +298,7 @@ impl Producer {
                 }
             }
         };
-        let delivery = self.append(&record, cost)?;
+        let delivery = self.append(transaction, &record, cost)?;
         permit.forget();
         Ok(delivery)
     }
@@ -251,6 +310,14 @@ impl Producer {
     /// partitions are not known yet: [`enqueue`](Self::enqueue) asks for them; otherwise as
     /// `enqueue`.
     pub fn try_enqueue(&self, record: ProducerRecord) -> Result<Delivery, Error> {
+        self.try_enqueue_in(None, record)
+    }
+
+    fn try_enqueue_in(
+        &self,
+        transaction: Option<u64>,
+        record: ProducerRecord,
+    ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
         let cost = self.check(&record)?;
         if !shared.cluster.metadata().topics.contains_key(&record.topic) {
@@ -265,7 +332,7 @@ impl Producer {
             .memory
             .try_acquire_many(permits)
             .map_err(|_| Error::QueueFull)?;
-        let delivery = self.append(&record, cost)?;
+        let delivery = self.append(transaction, &record, cost)?;
         permit.forget();
         Ok(delivery)
     }
@@ -301,7 +368,7 @@ impl Producer {
     }
 
     /// Takes no more records and waits at most `limit` for those that are queued. What is not
-    /// acknowledged by then and not under way fails.
+    /// acknowledged by then and not under way fails. A transaction that is open is aborted.
     ///
     /// # Errors
     /// [`Error::Timeout`] when something was left.
@@ -313,7 +380,15 @@ impl Producer {
         let shared = &self.owner.0;
         let deadline = shared.cluster.env.now() + limit;
         shared.closing.store(true, Ordering::Release);
-        match timeout_at(deadline, self.flush()).await {
+        let closed = async {
+            self.flush().await?;
+            if shared.config.transactional_id.is_some() {
+                let over = |machine: &mut Machine| machine.is_over().then_some(Ok(()));
+                shared.until("close", over).await?;
+            }
+            Ok(())
+        };
+        match timeout_at(deadline, closed).await {
             Ok(flushed) => flushed,
             Err(_) => {
                 shared.fail_queued(&Error::Closed);
@@ -357,7 +432,12 @@ impl Producer {
         Ok(cost)
     }
 
-    fn append(&self, record: &ProducerRecord, cost: usize) -> Result<Delivery, Error> {
+    fn append(
+        &self,
+        transaction: Option<u64>,
+        record: &ProducerRecord,
+        cost: usize,
+    ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
         let metadata = shared.cluster.metadata();
         let unknown = || Error::Unavailable(format!("{} is not known", record.topic));
@@ -370,7 +450,8 @@ impl Producer {
         if shared.is_closing() {
             return Err(Error::Closed);
         }
-        let appended = accumulator.append(record, cost, &topic.leaders, now, random)?;
+        let appended =
+            accumulator.append(transaction, record, cost, &topic.leaders, now, random)?;
         drop(accumulator);
         if appended.wake {
             shared.wake.notify_one();

@@ -196,45 +196,59 @@ apis! {
     /// Stores the offsets of a group within a transaction.
     TxnOffsetCommit = 28, 0 to 5, flexible Some(3), served true;
     /// Shows access control lists.
-    DescribeAcls = 29, 1 to 3, flexible Some(2), served false;
+    DescribeAcls = 29, 1 to 3, flexible Some(2), served true;
     /// Adds to access control lists.
-    CreateAcls = 30, 1 to 3, flexible Some(2), served false;
+    CreateAcls = 30, 1 to 3, flexible Some(2), served true;
     /// Removes from access control lists.
-    DeleteAcls = 31, 1 to 3, flexible Some(2), served false;
+    DeleteAcls = 31, 1 to 3, flexible Some(2), served true;
     /// Shows the configuration of topics and brokers.
     DescribeConfigs = 32, 1 to 4, flexible Some(4), served true;
     /// Replaces configurations.
     AlterConfigs = 33, 0 to 2, flexible Some(2), served true;
     /// Moves replicas between directories.
-    AlterReplicaLogDirs = 34, 1 to 2, flexible Some(2), served false;
+    AlterReplicaLogDirs = 34, 1 to 2, flexible Some(2), served true;
     /// Shows log directories and the sizes of logs.
     DescribeLogDirs = 35, 1 to 5, flexible Some(2), served true;
     /// Adds partitions to topics.
     CreatePartitions = 37, 0 to 3, flexible Some(2), served true;
+    /// Makes tokens that stand for a principal.
+    CreateDelegationToken = 38, 1 to 3, flexible Some(2), served true;
+    /// Lets tokens be used for longer.
+    RenewDelegationToken = 39, 1 to 2, flexible Some(2), served true;
+    /// Sets when tokens expire.
+    ExpireDelegationToken = 40, 1 to 2, flexible Some(2), served true;
+    /// Shows tokens.
+    DescribeDelegationToken = 41, 1 to 3, flexible Some(2), served true;
     /// Deletes groups.
     DeleteGroups = 42, 0 to 2, flexible Some(2), served true;
     /// Elects leaders.
-    ElectLeaders = 43, 0 to 2, flexible Some(2), served false;
+    ElectLeaders = 43, 0 to 2, flexible Some(2), served true;
     /// Changes single entries of configurations.
     IncrementalAlterConfigs = 44, 0 to 1, flexible Some(1), served true;
     /// Moves replicas between brokers.
-    AlterPartitionReassignments = 45, 0 to 1, flexible Some(0), served false;
+    AlterPartitionReassignments = 45, 0 to 1, flexible Some(0), served true;
     /// Lists moves of replicas.
-    ListPartitionReassignments = 46, 0 to 0, flexible Some(0), served false;
+    ListPartitionReassignments = 46, 0 to 0, flexible Some(0), served true;
     /// Deletes offsets of a group.
     OffsetDelete = 47, 0 to 0, flexible None, served true;
     /// Shows quotas.
-    DescribeClientQuotas = 48, 0 to 1, flexible Some(1), served false;
+    DescribeClientQuotas = 48, 0 to 1, flexible Some(1), served true;
+    /// Changes quotas.
+    AlterClientQuotas = 49, 0 to 1, flexible Some(1), served true;
     /// Shows who has SCRAM credentials.
-    DescribeUserScramCredentials = 50, 0 to 0, flexible Some(0), served false;
+    DescribeUserScramCredentials = 50, 0 to 0, flexible Some(0), served true;
+    /// Changes SCRAM credentials.
+    AlterUserScramCredentials = 51, 0 to 0, flexible Some(0), served true;
     /// Describes the quorum that keeps the metadata.
-    DescribeQuorum = 55, 0 to 2, flexible Some(0), served false;
+    DescribeQuorum = 55, 0 to 2, flexible Some(0), served true;
     /// Changes which levels of features are used.
-    UpdateFeatures = 57, 0 to 2, flexible Some(0), served false;
+    UpdateFeatures = 57, 0 to 2, flexible Some(0), served true;
     /// Describes the brokers of the cluster.
     DescribeCluster = 60, 0 to 2, flexible Some(0), served true;
     /// Shows the producers that write to partitions.
     DescribeProducers = 61, 0 to 0, flexible Some(0), served true;
+    /// Forgets a broker.
+    UnregisterBroker = 64, 0 to 0, flexible Some(0), served true;
     /// Shows transactions.
     DescribeTransactions = 65, 0 to 0, flexible Some(0), served true;
     /// Lists transactions.

@@ -6,13 +6,16 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
+mod alter_user_scram_credentials;
 mod api_versions;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod create_acls;
+mod create_delegation_token;
 mod create_partitions;
 mod create_topics;
 mod delete_acls;
@@ -23,6 +26,7 @@ mod describe_acls;
 mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
+mod describe_delegation_token;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
@@ -32,6 +36,7 @@ mod describe_transactions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
 mod end_txn;
+mod expire_delegation_token;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -50,21 +55,26 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod renew_delegation_token;
 mod shared;
 mod sync_group;
 mod txn_offset_commit;
+mod unregister_broker;
 mod update_features;
 mod write_txn_markers;
 
 pub use add_offsets_to_txn::*;
 pub use add_partitions_to_txn::*;
+pub use alter_client_quotas::*;
 pub use alter_configs::*;
 pub use alter_partition_reassignments::*;
 pub use alter_replica_log_dirs::*;
+pub use alter_user_scram_credentials::*;
 pub use api_versions::*;
 pub use consumer_group_describe::*;
 pub use consumer_group_heartbeat::*;
 pub use create_acls::*;
+pub use create_delegation_token::*;
 pub use create_partitions::*;
 pub use create_topics::*;
 pub use delete_acls::*;
@@ -75,6 +85,7 @@ pub use describe_acls::*;
 pub use describe_client_quotas::*;
 pub use describe_cluster::*;
 pub use describe_configs::*;
+pub use describe_delegation_token::*;
 pub use describe_groups::*;
 pub use describe_log_dirs::*;
 pub use describe_producers::*;
@@ -84,6 +95,7 @@ pub use describe_transactions::*;
 pub use describe_user_scram_credentials::*;
 pub use elect_leaders::*;
 pub use end_txn::*;
+pub use expire_delegation_token::*;
 pub use fetch::*;
 pub use find_coordinator::*;
 pub use heartbeat::*;
@@ -102,9 +114,11 @@ pub use offset_delete::*;
 pub use offset_fetch::*;
 pub use offset_for_leader_epoch::*;
 pub use produce::*;
+pub use renew_delegation_token::*;
 pub use shared::*;
 pub use sync_group::*;
 pub use txn_offset_commit::*;
+pub use unregister_broker::*;
 pub use update_features::*;
 pub use write_txn_markers::*;
 
@@ -297,6 +311,10 @@ messages! {
     AlterReplicaLogDirs(AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse),
     DescribeLogDirs(DescribeLogDirsRequest, DescribeLogDirsResponse),
     CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse),
+    CreateDelegationToken(CreateDelegationTokenRequest, CreateDelegationTokenResponse),
+    RenewDelegationToken(RenewDelegationTokenRequest, RenewDelegationTokenResponse),
+    ExpireDelegationToken(ExpireDelegationTokenRequest, ExpireDelegationTokenResponse),
+    DescribeDelegationToken(DescribeDelegationTokenRequest, DescribeDelegationTokenResponse),
     DeleteGroups(DeleteGroupsRequest, DeleteGroupsResponse),
     ElectLeaders(ElectLeadersRequest, ElectLeadersResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse),
@@ -304,11 +322,14 @@ messages! {
     ListPartitionReassignments(ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse),
     OffsetDelete(OffsetDeleteRequest, OffsetDeleteResponse),
     DescribeClientQuotas(DescribeClientQuotasRequest, DescribeClientQuotasResponse),
+    AlterClientQuotas(AlterClientQuotasRequest, AlterClientQuotasResponse),
     DescribeUserScramCredentials(DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse),
+    AlterUserScramCredentials(AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse),
     DescribeQuorum(DescribeQuorumRequest, DescribeQuorumResponse),
     UpdateFeatures(UpdateFeaturesRequest, UpdateFeaturesResponse),
     DescribeCluster(DescribeClusterRequest, DescribeClusterResponse),
     DescribeProducers(DescribeProducersRequest, DescribeProducersResponse),
+    UnregisterBroker(UnregisterBrokerRequest, UnregisterBrokerResponse),
     DescribeTransactions(DescribeTransactionsRequest, DescribeTransactionsResponse),
     ListTransactions(ListTransactionsRequest, ListTransactionsResponse),
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse),

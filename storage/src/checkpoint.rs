@@ -113,6 +113,8 @@ pub(crate) struct Checkpointer {
     journal: Option<Arc<Journal<Log>>>,
     partitions: Arc<Partitions>,
     points: Mutex<HashMap<LogKey, Point>>,
+    /// The points in the file: what a start would go by.
+    stored: Mutex<HashMap<LogKey, Point>>,
     /// One checkpoint at a time.
     running: Mutex<()>,
 }
@@ -130,6 +132,7 @@ impl Checkpointer {
             dir,
             journal,
             partitions,
+            stored: Mutex::new(points.clone()),
             points: Mutex::new(points),
             running: Mutex::new(()),
         }
@@ -185,7 +188,22 @@ impl Checkpointer {
     /// Stores the recovery points known now.
     fn store(&self, low: Cursor) -> io::Result<()> {
         let points = self.points.lock().clone();
-        Checkpoint { low, points }.store(&*self.disk, &self.dir)
+        let checkpoint = Checkpoint { low, points };
+        checkpoint.store(&*self.disk, &self.dir)?;
+        *self.stored.lock() = checkpoint.points;
+        Ok(())
+    }
+
+    /// Brings what a log has below `end` to disk for good: a start will not ask the journal for it.
+    pub(crate) fn settle(&self, log: &Log, end: i64) -> io::Result<()> {
+        if !log.is_journaled() {
+            return self.flush(log);
+        }
+        let stored = self.stored.lock().get(&log.key()).map(|point| point.end);
+        if stored.is_some_and(|stored| end <= stored) {
+            return Ok(());
+        }
+        self.run()
     }
 
     /// Brings a log to disk and remembers how far.
@@ -262,11 +280,11 @@ fn ended() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::faulty::FaultyDisk;
+    use crate::disk::simulated::SimulatedDisk;
 
     #[test]
     fn a_checkpoint_survives_the_round_trip() {
-        let disk = FaultyDisk::new();
+        let disk = SimulatedDisk::new();
         let dir = Path::new("");
         let key = |partition| LogKey {
             topic_id: Uuid::from_u128(9),

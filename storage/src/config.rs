@@ -20,8 +20,32 @@ pub enum Durability {
     },
 }
 
+/// How a log is compacted: what of `cleanup.policy=compact` is not the same for all topics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compaction {
+    /// `min.cleanable.dirty.ratio`, from 0 to 1.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: younger records are left alone.
+    pub min_lag: Duration,
+    /// `max.compaction.lag.ms`: older ones are compacted whatever the ratio; `None` for never.
+    pub max_lag: Option<Duration>,
+    /// `delete.retention.ms`: how long tombstones and markers stay once nothing else is left.
+    pub delete_retention: Duration,
+}
+
+impl Default for Compaction {
+    fn default() -> Self {
+        Self {
+            min_cleanable_dirty_ratio: 0.5,
+            min_lag: Duration::ZERO,
+            max_lag: None,
+            delete_retention: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
 /// The settings of one log, those of its topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment is rolled before it would grow past this many bytes.
     pub segment_bytes: u32,
@@ -33,6 +57,8 @@ pub struct LogConfig {
     pub timestamp_type: TimestampType,
     /// `flush.messages` and `flush.ms`.
     pub durability: Durability,
+    /// `cleanup.policy`: `None` unless it has `compact`.
+    pub compaction: Option<Compaction>,
 }
 
 impl Default for LogConfig {
@@ -43,6 +69,7 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             timestamp_type: TimestampType::CreateTime,
             durability: Durability::Journal,
+            compaction: None,
         }
     }
 }

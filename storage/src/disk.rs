@@ -2,10 +2,7 @@
 //!
 //! Small on purpose, so that a test can stand in for a disk that loses, tears and refuses writes.
 //! Implementations: [`OsDisk`] for real files, [`MemoryDisk`] for ephemeral brokers and tests, and
-//! with the feature `testing` one that fails when it is told to.
-
-#[cfg(any(test, feature = "testing"))]
-pub(crate) mod faulty;
+//! with the feature `testing` a simulated one that fails when it is told to.
 
 use std::io::{self, IoSlice};
 use std::path::Path;
@@ -20,8 +17,6 @@ pub mod simulated;
 #[cfg(test)]
 mod tests;
 
-#[cfg(any(test, feature = "testing"))]
-pub use faulty::{FaultyDisk, Unsynced};
 pub use memory::MemoryDisk;
 pub use os::{OsDisk, Reads};
 

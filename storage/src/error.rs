@@ -179,6 +179,9 @@ pub enum ChangeError {
     /// The log could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// What was to be changed is not there any more, or is not to be changed any more.
+    #[error("the log has changed meanwhile")]
+    Superseded,
     /// The log has failed.
     #[error(transparent)]
     Failed(#[from] Failed),

@@ -13,7 +13,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -184,7 +184,7 @@ pub(crate) struct Dirty<L: ?Sized> {
     /// Where recovery starts once this checkpoint is stored.
     pub(crate) low: Cursor,
     /// The logs with entries below.
-    pub(crate) logs: HashMap<LogKey, Arc<L>>,
+    pub(crate) logs: BTreeMap<LogKey, Arc<L>>,
     full_files: usize,
 }
 
@@ -207,7 +207,7 @@ struct State<L: ?Sized> {
     full: Vec<JournalFile>,
     files: JournalFiles,
     cursor: Cursor,
-    dirty: HashMap<LogKey, Arc<L>>,
+    dirty: BTreeMap<LogKey, Arc<L>>,
     chores: Chores,
     /// The writer waits for a file with room for so many bytes.
     starved: Option<u64>,
@@ -274,7 +274,7 @@ impl<L: Journaled + ?Sized> Journal<L> {
             full: Vec::new(),
             files,
             cursor,
-            dirty: HashMap::new(),
+            dirty: BTreeMap::new(),
             starved: None,
             short_of: None,
             driving: false,

@@ -12,10 +12,14 @@ const OFFSET_DIGITS: usize = 20;
 pub(crate) const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 /// The first offset that readers may ask for.
 pub(crate) const LOG_START_OFFSET_CHECKPOINT: &str = "log-start-offset-checkpoint";
+/// From where on compaction has not looked at the log.
+pub(crate) const CLEANER_OFFSET_CHECKPOINT: &str = "cleaner-offset-checkpoint";
 /// Which topic a directory belongs to.
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 /// Suffix of a file that is being written and not yet renamed to its name.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+/// Suffix of a directory with what a repair has replaced.
+const DAMAGED_SUFFIX: &str = "-damaged";
 /// Suffix of a partition's directory that is being removed.
 pub(crate) const DELETED_SUFFIX: &str = "-delete";
 
@@ -63,6 +67,9 @@ pub(crate) enum LogFile {
     TransactionIndex(i64),
     /// Producer state of all records below this offset.
     Snapshot(i64),
+    /// All of the log from the first to below the second offset, to take the place of the segments
+    /// there.
+    Swap(i64, i64),
     /// Left over from an interrupted write.
     Temporary,
     /// Anything else.
@@ -87,7 +94,10 @@ impl LogFile {
             "timeindex" => Self::TimeIndex(offset),
             "txnindex" => Self::TransactionIndex(offset),
             "snapshot" => Self::Snapshot(offset),
-            _ => Self::Other,
+            _ => match extension.strip_suffix(".swap").and_then(parse_offset) {
+                Some(end) => Self::Swap(offset, end),
+                None => Self::Other,
+            },
         }
     }
 }
@@ -124,6 +134,11 @@ pub(crate) fn transaction_index_file(dir: &Path, base_offset: i64) -> PathBuf {
     offset_file(dir, base_offset, "txnindex")
 }
 
+/// What compaction left of the segments from `base_offset` to below `end_offset`.
+pub(crate) fn swap_file(dir: &Path, base_offset: i64, end_offset: i64) -> PathBuf {
+    offset_file(dir, base_offset, &format!("{end_offset:020}.swap"))
+}
+
 /// The producer state of all records below this offset.
 pub(crate) fn snapshot_file(dir: &Path, offset: i64) -> PathBuf {
     offset_file(dir, offset, "snapshot")
@@ -154,6 +169,12 @@ pub(crate) fn deleted_partition_dir(topic: &str, partition: i32, unique: Uuid) -
     format!("{topic}-{partition}.{}{DELETED_SUFFIX}", unique.simple())
 }
 
+/// The name of the directory that keeps what the `number`th repair of a partition has replaced.
+/// No partition's directory has such a name: it does not end in a number.
+pub(crate) fn damaged_partition_dir(topic: &str, partition: i32, number: u32) -> String {
+    format!("{topic}-{partition}.{number}{DAMAGED_SUFFIX}")
+}
+
 /// Whether a directory's name is that of a deleted partition.
 pub(crate) fn is_deleted_partition_dir(name: &str) -> bool {
     let Some((partition, unique)) = name
@@ -178,6 +199,7 @@ mod tests {
             (time_index_file(dir, i64::MAX), LogFile::TimeIndex(i64::MAX)),
             (transaction_index_file(dir, 9), LogFile::TransactionIndex(9)),
             (snapshot_file(dir, 7), LogFile::Snapshot(7)),
+            (swap_file(dir, 7, 19), LogFile::Swap(7, 19)),
         ];
         for (path, file) in files {
             let name = path.file_name().unwrap().to_str().unwrap();

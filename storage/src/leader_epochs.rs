@@ -37,6 +37,11 @@ impl LeaderEpochs {
         true
     }
 
+    /// Epochs with the offset of their first record, ascending.
+    pub(crate) fn entries(&self) -> &[(i32, i64)] {
+        &self.entries
+    }
+
     /// The newest epoch.
     pub(crate) fn latest(&self) -> Option<i32> {
         self.entries.last().map(|(epoch, _)| *epoch)

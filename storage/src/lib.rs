@@ -3,13 +3,17 @@
 //! Shell over pure parts. Synchronous; the broker decides on which thread it runs. No clock and no
 //! randomness: times are parameters.
 
+pub mod cleaner;
 pub mod config;
 pub mod disk;
 pub mod error;
+pub mod inspect;
 pub mod log;
+pub mod repair;
 pub mod store;
 
 mod checkpoint;
+mod compaction;
 mod index;
 mod journal;
 mod layout;

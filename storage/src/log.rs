@@ -5,11 +5,11 @@
 
 mod append;
 mod change;
+mod compact;
 mod flush;
 mod open;
 mod read;
 mod replay;
-mod tail;
 #[cfg(test)]
 mod tests;
 mod timestamp;
@@ -26,8 +26,10 @@ use ottla_protocol::record::{BatchHeader, HEADER_LEN};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-pub(crate) use self::open::load_log_start;
-pub use self::tail::Tail;
+use self::compact::CleanerState;
+pub(crate) use self::compact::Replaced;
+pub(crate) use self::open::{load_log_start, store_log_start};
+pub(crate) use self::replay::find_intact_batch;
 pub use self::transaction::{Part, append_together};
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
@@ -37,6 +39,7 @@ use crate::leader_epochs::LeaderEpochs;
 use crate::offsets::{OffsetState, Offsets};
 use crate::producer_state::ProducerState;
 pub use crate::producer_state::{Marker, ProducerInfo, TransactionGuard};
+pub use crate::recovery::Tail;
 use crate::segment::{Segment, SegmentHome};
 
 /// Whose log it is.
@@ -203,6 +206,7 @@ pub struct Log {
     leader_epochs: RwLock<Arc<LeaderEpochs>>,
     /// Base offsets of sealed segments that are held open, the last used one last.
     warm: Mutex<VecDeque<i64>>,
+    cleaner: CleanerState,
 }
 
 #[derive(Debug, Clone)]
@@ -380,6 +384,14 @@ impl Log {
 
     fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         Arc::clone(&self.segments.read())
+    }
+
+    /// Where a new segment lives, and how densely it is indexed from now on.
+    fn new_home(&self) -> SegmentHome {
+        SegmentHome {
+            index_interval_bytes: self.config().index_interval_bytes,
+            ..self.home.clone()
+        }
     }
 
     fn disk(&self) -> &dyn Disk {

@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::disk::OpenMode;
-    use crate::disk::faulty::FaultyDisk;
+    use crate::disk::simulated::SimulatedDisk;
 
     const META: Meta = Meta {
         cluster_id: Uuid::from_u128(1),
@@ -150,8 +150,8 @@ mod tests {
         leader_epoch: 3,
     };
 
-    fn disk() -> (FaultyDisk, &'static Path) {
-        let disk = FaultyDisk::new();
+    fn disk() -> (SimulatedDisk, &'static Path) {
+        let disk = SimulatedDisk::new();
         let dir = Path::new("data");
         disk.create_dir(dir).unwrap();
         (disk, dir)

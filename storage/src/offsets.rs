@@ -172,6 +172,14 @@ impl OffsetState {
         self.set(self.offsets.log_start_offset, high_watermark, end);
     }
 
+    /// The segment in front of `start` is another one; so a high watermark at its end is where the
+    /// next one starts.
+    pub(crate) fn moved_on(&mut self, start: LogPosition) {
+        if self.high_watermark.offset == start.offset {
+            self.high_watermark = start;
+        }
+    }
+
     /// The active segment is a new, empty one: the same end at another place.
     pub(crate) fn rolled(&mut self, end: LogPosition) {
         self.set(self.offsets.log_start_offset, self.high_watermark, end);

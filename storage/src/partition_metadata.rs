@@ -1,6 +1,6 @@
 //! `partition.metadata`: which topic a partition's directory belongs to, and how it is made durable.
 //!
-//! Kafka's file with one line of ours; Kafka's topic ids are URL-safe base64 without padding.
+//! Kafka's file with two lines of ours; Kafka's topic ids are URL-safe base64 without padding.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::disk::Disk;
 use crate::layout::PARTITION_METADATA;
-use crate::text_checkpoint::{read_file, replace_file};
+use crate::text_checkpoint::{read_file, replace_file, seal, unseal};
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -62,11 +62,13 @@ impl PartitionMetadata {
             StoredDurability::PageCache => "page-cache",
         };
         let topic_id = format_topic_id(self.topic_id);
-        format!("version: 0\ntopic_id: {topic_id}\ndurability: {durability}\n")
+        seal(format!(
+            "version: 0\ntopic_id: {topic_id}\ndurability: {durability}\n"
+        ))
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.strip_suffix('\n')?.split('\n');
+        let mut lines = unseal(text)?.strip_suffix('\n')?.split('\n');
         if lines.next()? != "version: 0" {
             return None;
         }
@@ -77,6 +79,9 @@ impl PartitionMetadata {
             Some("durability: page-cache") | None => StoredDurability::PageCache,
             Some(_) => return None,
         };
+        if lines.next().is_some() {
+            return None;
+        }
         Some(Self {
             topic_id,
             durability,
@@ -101,7 +106,7 @@ pub(crate) fn format_topic_id(id: Uuid) -> String {
         .collect()
 }
 
-fn parse_topic_id(text: &str) -> Option<Uuid> {
+pub(crate) fn parse_topic_id(text: &str) -> Option<Uuid> {
     if text.len() != 22 {
         return None;
     }
@@ -161,6 +166,24 @@ mod tests {
             assert_eq!(parse_topic_id(&format_topic_id(id)), Some(id));
         }
         assert_eq!(parse_topic_id("AAAAAAAAAAAAAAAAAAAAAB"), None);
+    }
+
+    /// Once, a bit in the topic id made the directory that of another topic.
+    #[test]
+    fn no_changed_bit_makes_another_topic() {
+        let metadata = PartitionMetadata {
+            topic_id: Uuid::from_u128(0x0123_4567_89ab_cdef_0011_2233_4455_6677),
+            durability: StoredDurability::Journal,
+        };
+        let text = metadata.format();
+        for bit in 0..text.len() * 8 {
+            let mut bytes = text.clone().into_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let parsed = std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(PartitionMetadata::parse);
+            assert_eq!(parsed, None, "{bit}");
+        }
     }
 
     #[test]

@@ -98,31 +98,51 @@ pub(crate) fn sync_between(
     Ok(true)
 }
 
+/// Removes the snapshots of less than what is below `offset`.
+pub(crate) fn remove_below(disk: &dyn Disk, dir: &Path, offset: i64) -> io::Result<()> {
+    let all = snapshots(disk, dir)?;
+    for old in all.into_iter().filter(|found| *found < offset) {
+        remove(disk, dir, old)?;
+    }
+    Ok(())
+}
+
 /// The newest intact snapshot that covers no record from `end_offset` on, with its offset.
 /// Snapshots past it are removed, because their records are not in the log, and damaged ones,
-/// because no one may count on them.
+/// because no one may count on them. Durably: others will get their offsets, and then a crash must
+/// not bring them back.
 pub(crate) fn load(
     disk: &dyn Disk,
     dir: &Path,
     end_offset: i64,
 ) -> io::Result<Option<(i64, Snapshot)>> {
+    let mut found = None;
+    let mut removed = false;
     for offset in snapshots(disk, dir)?.into_iter().rev() {
         if offset > end_offset {
             remove(disk, dir, offset)?;
+            removed = true;
             continue;
         }
         let Some(bytes) = read_file_up_to(LARGEST_FILE, disk, &snapshot_file(dir, offset))? else {
             continue;
         };
         match decode(Kind::PRODUCER_SNAPSHOT, VERSION, &bytes, LARGEST_SNAPSHOT) {
-            Ok(state) => return Ok(Some((offset, state))),
+            Ok(state) => {
+                found = Some((offset, state));
+                break;
+            }
             Err(error) => {
                 tracing::warn!(dir = %dir.display(), offset, %error, "producer snapshot is damaged");
                 remove(disk, dir, offset)?;
+                removed = true;
             }
         }
     }
-    Ok(None)
+    if removed {
+        disk.sync_dir(dir)?;
+    }
+    Ok(found)
 }
 
 /// Offsets of the snapshots in `dir`, ascending.
@@ -152,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::disk::MemoryDisk;
+    use crate::disk::simulated::{Loss, SimulatedDisk};
 
     fn state(producer_id: i64) -> Snapshot {
         let mut state = ProducerState::default();
@@ -200,6 +221,22 @@ mod tests {
             .open(&snapshot_file(dir, 15), OpenMode::Existing)
             .unwrap();
         newest.write_at(20, &[IoSlice::new(&[0xff])]).unwrap();
+        assert_eq!(load(&disk, dir, 20).unwrap(), Some((10, state(10))));
+    }
+
+    /// Once, the power took the removal, and the state of records that were lost came back for
+    /// others that had got their offsets.
+    #[test]
+    fn a_snapshot_of_lost_records_never_comes_back() {
+        let disk = SimulatedDisk::new();
+        let dir = Path::new("d");
+        disk.create_dir(dir).unwrap();
+        disk.sync_dir(Path::new("")).unwrap();
+        for offset in [10, 15] {
+            store(&disk, dir, offset, &to_bytes(&state(offset)).unwrap()).unwrap();
+        }
+        assert_eq!(load(&disk, dir, 12).unwrap(), Some((10, state(10))));
+        disk.lose_power(Loss::Everything);
         assert_eq!(load(&disk, dir, 20).unwrap(), Some((10, state(10))));
     }
 

@@ -139,6 +139,18 @@ impl ProducerState {
         self.producers.iter().map(info).collect()
     }
 
+    /// Whether a batch of the log is the newest of its producer, or the marker that raised the
+    /// epoch since then: the log is to keep it for as long as the producer is known.
+    pub(crate) fn is_newest(&self, header: &BatchHeader) -> bool {
+        let Some(entry) = self.producers.get(&header.producer_id) else {
+            return false;
+        };
+        match entry.batches.back() {
+            Some(batch) => batch.last_offset == header.last_offset(),
+            None => header.attributes.is_control() && header.producer_epoch == entry.producer_epoch,
+        }
+    }
+
     /// What a batch of this producer will be held against.
     pub(crate) fn guard(&self, producer_id: i64, starts_at_zero: bool) -> TransactionGuard {
         let entry = self.producers.get(&producer_id);

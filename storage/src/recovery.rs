@@ -1,4 +1,8 @@
-//! Pure. What a start knows about a log, and what follows for its end.
+//! Pure. What a start knows about a log, and what follows for its end, as two tables: how much must
+//! be looked at ([`plan`]), and what is done with what was found there ([`verdict`]).
+//!
+//! A torn tail is cut; damage where data was durable, or in front of intact data, is not touched (L4).
+//! Indexes, snapshots and epochs are caches and in neither table: what is wrong of them is made anew.
 
 pub(crate) mod redo;
 
@@ -52,106 +56,152 @@ pub(crate) struct Facts {
     pub(crate) hole: bool,
 }
 
-/// How to open a log.
+/// How much of a log can be trusted when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Trust the files.
+pub enum Tail {
+    /// It is new, or was closed and nothing more is known: file lengths and indexes are right.
     Clean,
-    /// Check all batches from here on, and cut a torn end, though not below `at_least`.
+    /// It was closed with this end: the same, as long as it ends there.
+    Closed {
+        /// The offset after the last record.
+        end_offset: i64,
+    },
+    /// All below `from` was synced. Batches from there on are verified, and an invalid rest is cut.
     Scan {
-        /// Recovery point.
+        /// The recovery point.
         from: i64,
-        /// Offset that was promised.
+        /// Nothing below this offset may be missing, although it need not be synced.
         at_least: i64,
     },
-    /// Check all batches from `from` to `end`, which must be there, and cut what follows.
+    /// The journal says where it ends. Batches from `from` on are verified, and what lies past
+    /// `end_offset` is cut: it was never acknowledged.
     Exact {
-        /// Recovery point.
+        /// The recovery point.
         from: i64,
-        /// Log end offset.
-        end: i64,
+        /// The offset after the last durable record.
+        end_offset: i64,
     },
-    /// Something acknowledged is missing.
-    Quarantine,
 }
 
-/// The table.
+impl Tail {
+    /// The first offset whose batch must be verified.
+    pub(crate) fn verify_from(self) -> i64 {
+        match self {
+            Self::Clean | Self::Closed { .. } => i64::MAX,
+            Self::Scan { from, .. } => from,
+            Self::Exact { from, end_offset } => from.min(end_offset),
+        }
+    }
+
+    /// Where to stop looking.
+    pub(crate) fn stop_at(self) -> i64 {
+        match self {
+            Self::Clean | Self::Closed { .. } | Self::Scan { .. } => i64::MAX,
+            Self::Exact { end_offset, .. } => end_offset,
+        }
+    }
+
+    /// The log was closed: nothing of it needs to be brought to disk.
+    pub(crate) fn is_closed(self) -> bool {
+        matches!(self, Self::Clean | Self::Closed { .. })
+    }
+
+    /// Something is known of the log beside its files.
+    fn is_known(self) -> bool {
+        !matches!(self, Self::Clean | Self::Scan { at_least: 0, .. })
+    }
+}
+
+/// The first table: how to look at a log. `None` when it is quarantined without a look.
 ///
 /// A log of which neither checkpoint nor journal knows may have been put there by hand after a
 /// crash: what is intact in it is kept.
-pub(crate) fn verdict(facts: Facts) -> Verdict {
+pub(crate) fn plan(facts: Facts) -> Option<Tail> {
     let point = facts.point.unwrap_or_default();
     let end = facts.journaled_end.unwrap_or(0).max(point.end);
     let from = point.recovery_point();
     let known = facts.point.is_some() || facts.journaled_end.is_some();
     match facts.last_stop {
-        _ if facts.hole => Verdict::Quarantine,
-        LastStop::Clean if !point.quarantined => Verdict::Clean,
-        LastStop::Unclean if facts.journaled && known => Verdict::Exact { from, end },
-        _ => Verdict::Scan {
+        _ if facts.hole => None,
+        LastStop::Clean if facts.point.is_none() => Some(Tail::Clean),
+        LastStop::Clean if !point.quarantined => Some(Tail::Closed {
+            end_offset: point.end,
+        }),
+        LastStop::Unclean if facts.journaled && known => Some(Tail::Exact {
+            from,
+            end_offset: end,
+        }),
+        _ => Some(Tail::Scan {
             from,
             at_least: end,
+        }),
+    }
+}
+
+/// What a look at a log found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Its first segment begins behind its start.
+    pub(crate) starts_late: bool,
+    /// The offset after the last batch of the unbroken run from the start.
+    pub(crate) end: i64,
+    /// Why the scan stopped there, unless it was the end of the last file.
+    pub(crate) invalid: Option<String>,
+    /// An intact batch follows behind what is invalid.
+    pub(crate) valid_behind: bool,
+}
+
+/// What to do with a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Serve it as it is.
+    Keep,
+    /// Cut what lies past the found end, and serve the rest.
+    Cut,
+    /// Change nothing and serve nothing.
+    Quarantine(String),
+}
+
+/// The second table: what follows from what was found.
+pub(crate) fn verdict(tail: Tail, found: &Found) -> Verdict {
+    let end = found.end;
+    let reason = found.invalid.as_deref();
+    let damaged = |what: &str| {
+        Verdict::Quarantine(match reason {
+            Some(reason) => format!("{what}: {reason}"),
+            None => format!("{what}: the log ends there"),
+        })
+    };
+    if found.starts_late && tail.is_known() {
+        return Verdict::Quarantine("its first segments are missing".to_owned());
+    }
+    match tail {
+        Tail::Clean => match reason {
+            None => Verdict::Keep,
+            Some(_) => damaged("a closed log is damaged"),
         },
+        Tail::Closed { end_offset } => match reason {
+            None if end == end_offset => Verdict::Keep,
+            _ => damaged(&format!("a log that was closed at {end_offset} is damaged")),
+        },
+        Tail::Scan { from, at_least } if end < from.max(at_least) => {
+            let promised = from.max(at_least);
+            damaged(&format!("records below {promised} are missing"))
+        }
+        Tail::Scan { .. } => match (reason, found.valid_behind) {
+            (None, _) => Verdict::Keep,
+            (Some(_), false) => Verdict::Cut,
+            (Some(_), true) => damaged("an invalid batch is followed by valid ones"),
+        },
+        Tail::Exact { end_offset, .. } if end < end_offset => {
+            damaged(&format!("durable records below {end_offset} are missing"))
+        }
+        Tail::Exact { end_offset, .. } if end > end_offset => Verdict::Quarantine(format!(
+            "the durable end {end_offset} is inside the batch that ends before {end}"
+        )),
+        Tail::Exact { .. } => Verdict::Cut,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WHOLE: Option<Point> = Some(Point {
-        end: 10,
-        quarantined: false,
-    });
-    const QUARANTINED: Option<Point> = Some(Point {
-        end: 15,
-        quarantined: true,
-    });
-
-    #[test]
-    fn each_row_of_the_table() {
-        use LastStop::{Clean, Damaged, Unclean};
-        use Verdict::{Exact, Quarantine, Scan};
-        let scan = |from, at_least| Scan { from, at_least };
-        let exact = |from, end| Exact { from, end };
-        let rows = [
-            // last stop, journaled, point, journaled end, hole, verdict
-            (Clean, true, None, None, false, Verdict::Clean),
-            (Clean, true, WHOLE, None, false, Verdict::Clean),
-            (Clean, true, QUARANTINED, None, false, scan(0, 15)),
-            (Clean, false, None, None, false, Verdict::Clean),
-            (Clean, false, WHOLE, None, false, Verdict::Clean),
-            (Clean, false, QUARANTINED, None, false, scan(0, 15)),
-            (Unclean, true, None, None, false, scan(0, 0)),
-            (Unclean, true, None, Some(7), false, exact(0, 7)),
-            (Unclean, true, None, Some(7), true, Quarantine),
-            (Unclean, true, WHOLE, None, false, exact(10, 10)),
-            (Unclean, true, WHOLE, Some(9), false, exact(10, 10)),
-            (Unclean, true, WHOLE, Some(12), false, exact(10, 12)),
-            (Unclean, true, WHOLE, Some(12), true, Quarantine),
-            (Unclean, true, QUARANTINED, None, false, exact(0, 15)),
-            (Unclean, true, QUARANTINED, Some(17), false, exact(0, 17)),
-            (Unclean, false, None, None, false, scan(0, 0)),
-            (Unclean, false, WHOLE, None, false, scan(10, 10)),
-            (Unclean, false, WHOLE, Some(12), false, scan(10, 12)),
-            (Unclean, false, WHOLE, Some(12), true, Quarantine),
-            (Unclean, false, QUARANTINED, None, false, scan(0, 15)),
-            (Damaged, true, None, None, false, scan(0, 0)),
-            (Damaged, true, WHOLE, Some(12), false, scan(10, 12)),
-            (Damaged, true, WHOLE, Some(12), true, Quarantine),
-            (Damaged, true, QUARANTINED, None, false, scan(0, 15)),
-            (Damaged, false, None, None, false, scan(0, 0)),
-            (Damaged, false, WHOLE, None, false, scan(10, 10)),
-        ];
-        for (last_stop, journaled, point, journaled_end, hole, expected) in rows {
-            let facts = Facts {
-                last_stop,
-                journaled,
-                point,
-                journaled_end,
-                hole,
-            };
-            assert_eq!(verdict(facts), expected, "{facts:?}");
-        }
-    }
-}
+mod tests;

@@ -5,20 +5,23 @@
 
 mod aborted;
 mod index;
+mod output;
 mod read;
 mod scan;
+pub(crate) mod swap;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use ottla_protocol::record::BatchHeader;
+use ottla_protocol::record::{BatchHeader, RecordError};
 use parking_lot::{Mutex, RwLock};
 
 use self::aborted::AbortedIndex;
 pub(crate) use self::aborted::{AbortedSummary, write_all as write_aborted};
 pub(crate) use self::index::{Check, SegmentIndex, SegmentScan};
+pub(crate) use self::output::SegmentOutput;
 pub(crate) use self::scan::{Batch, ScanError, Scanner, check_header};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::ReadError;
@@ -49,8 +52,12 @@ pub(crate) struct Segment {
     file: Mutex<Option<Arc<dyn DiskFile>>>,
     /// `None` while nobody needs it; always there for the active segment.
     index: RwLock<Option<SegmentIndex>>,
+    /// The index ends before the segment must: something in it is damaged or missing.
+    is_damaged: AtomicBool,
     /// Transactions whose abort markers are in this segment.
     aborted: RwLock<AbortedIndex>,
+    /// Its files are about to go: what is in memory stays there.
+    pinned: AtomicBool,
 }
 
 impl Segment {
@@ -69,7 +76,9 @@ impl Segment {
             next_offset: AtomicI64::new(next_offset),
             file: Mutex::new(None),
             index: RwLock::new(index),
+            is_damaged: AtomicBool::new(false),
             aborted: RwLock::default(),
+            pinned: AtomicBool::new(false),
         }
     }
 
@@ -131,8 +140,22 @@ impl Segment {
         Ok(opened)
     }
 
+    /// Makes the segment readable for as long as it is in memory, whatever becomes of its files.
+    ///
+    /// # Errors
+    /// As the disk, or when the batches cannot be read.
+    pub(crate) fn pin(&self) -> Result<(), ReadError> {
+        self.pinned.store(true, Ordering::Release);
+        self.file()?;
+        self.load_aborted()?;
+        self.with_index(|_| ())
+    }
+
     /// Closes the file and forgets the index; for sealed segments.
     pub(crate) fn release(&self) {
+        if self.pinned.load(Ordering::Acquire) {
+            return;
+        }
         *self.file.lock() = None;
         // In a volatile disk the index is nowhere else.
         if !self.home.disk.is_volatile() {
@@ -177,10 +200,11 @@ impl Segment {
         }
         let mut index = self.index.write();
         if index.is_none() {
-            *index = Some(match self.load_index(i64::MAX)? {
-                Some(scan) => scan.index,
-                None => self.scan(SegmentIndex::default(), &Check::HEADERS)?.index,
-            });
+            let scan = match self.load_index(i64::MAX)? {
+                Some(scan) => scan,
+                None => self.scan(SegmentIndex::default(), &Check::HEADERS)?,
+            };
+            *index = Some(self.judge(scan));
         }
         Ok(answer(index.get_or_insert_default()))
     }
@@ -245,7 +269,23 @@ impl Segment {
             "index is wrong and is rebuilt"
         );
         let mut index = self.index.write();
-        *index = Some(self.scan(SegmentIndex::default(), &Check::HEADERS)?.index);
+        let scan = self.scan(SegmentIndex::default(), &Check::HEADERS)?;
+        *index = Some(self.judge(scan));
+        Ok(())
+    }
+
+    /// The index of a scan, which tells whether the segment is whole.
+    fn judge(&self, scan: SegmentScan) -> SegmentIndex {
+        let is_damaged = scan.invalid.is_some() || scan.next_offset < self.next_offset();
+        self.is_damaged.store(is_damaged, Ordering::Release);
+        scan.index
+    }
+
+    /// Refuses an answer that depends on all batches when some of them are missing.
+    pub(crate) fn check_whole(&self) -> Result<(), ReadError> {
+        if self.is_damaged.load(Ordering::Acquire) {
+            return Err(self.corrupt(ScanError::invalid(self.size(), "records are missing")));
+        }
         Ok(())
     }
 
@@ -308,6 +348,18 @@ impl Segment {
         ))
     }
 
+    /// A scanner over all of a sealed segment.
+    pub(crate) fn whole_scanner(&self) -> io::Result<Scanner> {
+        let positions = 0..self.size();
+        let first_offset = Some(self.base_offset);
+        Ok(Scanner::new(
+            self.file()?,
+            positions,
+            first_offset,
+            SCAN_WINDOW,
+        ))
+    }
+
     /// The newest timestamp, and the last offset of the first batch that has it.
     pub(crate) fn largest_timestamp(&self) -> Result<Option<TimeEntry>, ReadError> {
         self.with_index(SegmentIndex::largest)
@@ -328,18 +380,39 @@ impl Segment {
     /// Removes the files of this segment; the batches last, so that a crash leaves no index alone.
     pub(crate) fn remove_files(&self) -> io::Result<()> {
         let dir = &self.home.dir;
-        for path in [
-            offset_index_file(dir, self.base_offset),
-            time_index_file(dir, self.base_offset),
+        self.remove_indexes()?;
+        self.remove_all(&[
             transaction_index_file(dir, self.base_offset),
             log_file(dir, self.base_offset),
-        ] {
-            match self.home.disk.remove(&path) {
+        ])
+    }
+
+    /// Removes the files that can be made anew at any time.
+    pub(crate) fn remove_indexes(&self) -> io::Result<()> {
+        let dir = &self.home.dir;
+        self.remove_all(&[
+            offset_index_file(dir, self.base_offset),
+            time_index_file(dir, self.base_offset),
+        ])
+    }
+
+    fn remove_all(&self, paths: &[PathBuf]) -> io::Result<()> {
+        for path in paths {
+            match self.home.disk.remove(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// The error of a reader who could not make sense of the records of a batch.
+    pub(crate) fn damaged(&self, header: &BatchHeader, error: &RecordError) -> ReadError {
+        ReadError::Corrupt {
+            segment_base_offset: self.base_offset,
+            position: 0,
+            reason: format!("the batch at offset {}: {error}", header.base_offset),
+        }
     }
 
     /// The error of a reader who met `error` in this segment.

@@ -21,10 +21,12 @@ use std::thread::{self, JoinHandle};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-pub use self::error::{CloseError, LogError, OpenError};
+pub use self::error::{CleanError, CloseError, LogError, OpenError};
 use self::partitions::Partitions;
 use self::sink::JournalSink;
 use crate::checkpoint::Checkpointer;
+use crate::cleaner::Cleaning;
+use crate::compaction::Cleanable;
 use crate::config::{Durability, LogConfig};
 use crate::disk::{Disk, DiskLock, OpenMode, Space};
 pub use crate::journal::JournalOptions;
@@ -202,6 +204,47 @@ impl Store {
         Ok(())
     }
 
+    /// Begins to compact the log that needs it most at time `now_ms`, in at most `most_bytes` for
+    /// its keys; `None` when none needs it.
+    ///
+    /// # Errors
+    /// [`CleanError`] names the log. When it is damaged, it is not looked at again before the next
+    /// start.
+    pub fn next_cleaning(
+        &self,
+        most_bytes: usize,
+        now_ms: i64,
+    ) -> Result<Option<Cleaning>, CleanError> {
+        let mut dirtiest: Option<(Arc<Log>, Cleanable)> = None;
+        for log in self.partitions.all() {
+            let found = log.cleanable(now_ms).map_err(|error| {
+                let error = error.into();
+                log.cleaning_failed(&error);
+                CleanError::new(&log, error)
+            })?;
+            let config = log.config();
+            let Some(found) = found.filter(|found| {
+                let compaction = config.compaction.as_ref();
+                compaction.is_some_and(|compaction| found.is_due(compaction))
+            }) else {
+                continue;
+            };
+            if dirtiest
+                .as_ref()
+                .is_none_or(|(_, most)| found.dirty_ratio() > most.dirty_ratio())
+            {
+                dirtiest = Some((log, found));
+            }
+        }
+        let Some((log, found)) = dirtiest else {
+            return Ok(None);
+        };
+        self.checkpointer
+            .settle(&log, found.end)
+            .map_err(|error| CleanError::new(&log, error.into()))?;
+        Ok(Cleaning::begin(log, found, most_bytes, now_ms))
+    }
+
     /// The partitions that are not served.
     #[must_use]
     pub fn quarantined(&self) -> Vec<Quarantined> {
@@ -314,12 +357,30 @@ impl Store {
         drop(lock);
     }
 
+    /// Leaves the journal's work to [`Store::drive`], and calls `appended` for each append: then
+    /// there is time between an append and its commit, and still one run is like the other. For a
+    /// store without threads, once, before its first append.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn defer(&self, appended: impl Fn() + Send + Sync + 'static) {
+        if let Some(sink) = &self.sink {
+            sink.defer(Box::new(appended));
+        }
+    }
+
+    /// Commits all that was appended, in the caller's thread. Nothing when threads do it.
+    pub fn drive(&self) {
+        if let Some(sink) = self.sink.as_ref().filter(|sink| !sink.has_threads()) {
+            sink.work();
+        }
+    }
+
     fn check_open(&self) -> Result<(), LogError> {
         let open = self.lock.lock().is_some();
         open.then_some(()).ok_or(LogError::Closed)
     }
 
     fn bring_to_disk(&self) -> Result<(), CloseError> {
+        self.drive();
         if let Some(journal) = &self.journal
             && !journal.drain()
         {

@@ -3,4 +3,4 @@
 #[path = "main.rs"]
 mod suite;
 
-use suite::stage;
+use suite::{rewire, stage};

@@ -6,4 +6,6 @@ mod admin;
 mod cluster;
 mod consumer;
 mod producer;
+pub mod rewire;
 pub mod stage;
+mod transactions;

@@ -59,36 +59,6 @@ fn each_group_sees_each_order_once() {
 }
 
 #[test]
-fn every_call_of_the_admin_client_answers() {
-    if !JAVA.is_here() {
-        return;
-    }
-    let broker = Broker::start();
-    let lines = JAVA
-        .run(&broker, "admin", &["--topic", &unique(&JAVA, "admin")])
-        .finish();
-    let calls: Vec<Line> = [
-        "describeCluster",
-        "createTopics",
-        "listTopics",
-        "describeTopics",
-        "describeConfigs",
-        "createPartitions",
-        "listOffsets",
-        "alterConsumerGroupOffsets",
-        "listConsumerGroupOffsets",
-        "deleteConsumerGroupOffsets",
-        "listConsumerGroups",
-        "describeConsumerGroups",
-        "deleteConsumerGroups",
-        "deleteTopics",
-    ]
-    .map(|call| Line::Checked(call.to_string()))
-    .into();
-    assert_eq!(lines, calls);
-}
-
-#[test]
 fn a_cooperative_member_keeps_what_it_need_not_give_away() {
     if !JAVA.is_here() {
         return;

@@ -3,6 +3,8 @@
 //! Each client has a small program in a folder of this directory; all speak the same command line and print JSON
 //! lines, see `ottla_tests::Client` and `ottla_tests::Line`. What is checked stands here, once for all of them.
 
+mod admin;
+mod compaction;
 mod consumer_protocol;
 mod java;
 mod kcat;

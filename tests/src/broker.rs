@@ -36,10 +36,10 @@ impl Broker {
         }
     }
 
-    /// One that is already there.
+    /// The broker that listens there.
     pub fn at(bootstrap: &str) -> Self {
         Self {
-            bootstrap: bootstrap.to_string(),
+            bootstrap: bootstrap.to_owned(),
             own: None,
         }
     }

@@ -10,7 +10,7 @@ use ottla_protocol::record::{BatchOptions, Batches, Compression};
 
 use crate::support::{Client, NOW_MS, Server, batch, batch_with, text, values, versions};
 
-const TOPIC: i8 = 2;
+pub(crate) const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
 const SET: i8 = 0;
@@ -46,13 +46,18 @@ impl Client {
         (outcome.error_code, message)
     }
 
-    async fn set(&mut self, kind: i8, name: &str, key: &str, value: &str) {
+    pub(crate) async fn set(&mut self, kind: i8, name: &str, key: &str, value: &str) {
         let change = resource(kind, name, &[(SET, key, Some(value))]);
         assert_eq!(self.alter(change).await, (ErrorCode::None, String::new()));
     }
 
     /// The value of a setting and the source it is from.
-    async fn setting(&mut self, kind: i8, name: &str, key: &str) -> Option<(String, i8)> {
+    pub(crate) async fn setting(
+        &mut self,
+        kind: i8,
+        name: &str,
+        key: &str,
+    ) -> Option<(String, i8)> {
         let request = DescribeConfigsRequest {
             resources: vec![DescribeConfigsResource {
                 resource_type: kind,

@@ -1,13 +1,16 @@
-//! DescribeCluster, FindCoordinator and InitProducerId.
+//! DescribeCluster, DescribeQuorum, UnregisterBroker, UpdateFeatures, FindCoordinator and
+//! InitProducerId.
 
 use std::collections::HashSet;
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
-    DescribeClusterRequest, FindCoordinatorRequest, InitProducerIdRequest, MetadataRequest,
+    DescribeClusterRequest, DescribeQuorumRequest, FeatureUpdate, FindCoordinatorRequest,
+    InitProducerIdRequest, MetadataRequest, QuorumPartition, QuorumTopic, UnregisterBrokerRequest,
+    UpdateFeaturesRequest,
 };
 
-use crate::support::{Server, text, versions};
+use crate::support::{NOW_MS, Server, text, versions};
 
 #[tokio::test]
 async fn every_version_describes_the_cluster_as_metadata_does() {
@@ -147,6 +150,118 @@ async fn every_producer_gets_an_id_of_its_own_in_every_version() {
                 "{} was given twice",
                 given.producer_id
             );
+        }
+    }
+}
+
+fn quorum_of(topic: &str, partitions: &[i32]) -> DescribeQuorumRequest {
+    let partition = |index: &i32| QuorumPartition {
+        partition_index: *index,
+    };
+    DescribeQuorumRequest {
+        topics: vec![QuorumTopic {
+            topic_name: text(topic),
+            partitions: partitions.iter().map(partition).collect(),
+        }],
+    }
+}
+
+#[tokio::test]
+async fn the_quorum_is_this_broker_and_what_it_has_logged() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let mut ends = Vec::new();
+    for version in versions::<DescribeQuorumRequest>() {
+        client.create_topic(&format!("t{version}"), 1).await;
+        let quorum = client
+            .call(version, quorum_of("__cluster_metadata", &[0]))
+            .await;
+        assert_eq!(quorum.error_code, ErrorCode::None);
+        let partition = &quorum.topics[0].partitions[0];
+        assert_eq!(partition.error_code, ErrorCode::None);
+        assert_eq!((partition.leader_id, partition.leader_epoch), (1, 0));
+        assert_eq!(
+            (partition.current_voters.len(), partition.observers.len()),
+            (1, 0)
+        );
+        let voter = &partition.current_voters[0];
+        assert_eq!(voter.replica_id, 1);
+        assert_eq!(voter.log_end_offset, partition.high_watermark);
+        ends.push(voter.log_end_offset);
+        assert_eq!(voter.last_fetch_timestamp >= NOW_MS, version >= 1);
+        assert_eq!(voter.replica_directory_id.is_nil(), version < 2);
+        let nodes: Vec<_> = quorum.nodes.iter().map(|node| node.node_id).collect();
+        assert_eq!(nodes, vec![1; usize::from(version >= 2)]);
+    }
+    assert!(ends.is_sorted_by(|a, b| a < b), "{ends:?}");
+}
+
+#[tokio::test]
+async fn only_the_log_of_the_metadata_has_a_quorum() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    for version in versions::<DescribeQuorumRequest>() {
+        for request in [
+            quorum_of("t", &[0]),
+            quorum_of("__cluster_metadata", &[1]),
+            quorum_of("__cluster_metadata", &[0, 0]),
+        ] {
+            let quorum = client.call(version, request).await;
+            let unknown = ErrorCode::UnknownTopicOrPartition;
+            assert_eq!(quorum.topics[0].partitions[0].error_code, unknown);
+        }
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_other_broker_to_forget() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    for (broker_id, code) in [
+        (2, ErrorCode::BrokerIdNotRegistered),
+        (-1, ErrorCode::BrokerIdNotRegistered),
+        (1, ErrorCode::InvalidRequest),
+    ] {
+        let answer = client.call(0, UnregisterBrokerRequest { broker_id }).await;
+        assert_eq!(answer.error_code, code);
+        assert!(answer.error_message.is_some());
+    }
+}
+
+#[tokio::test]
+async fn features_have_the_one_level_that_is_served() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    for version in versions::<UpdateFeaturesRequest>() {
+        for (feature, max_version_level, upgrade_type, accepted) in [
+            ("transaction.version", 2, 1, true),
+            ("transaction.version", 3, 1, false),
+            ("transaction.version", 1, 2, false),
+            ("transaction.version", 0, 3, false),
+            ("no.such.feature", 1, 1, false),
+        ] {
+            let request = UpdateFeaturesRequest {
+                feature_updates: vec![FeatureUpdate {
+                    feature: text(feature),
+                    max_version_level,
+                    upgrade_type,
+                    allow_downgrade: true,
+                }],
+                ..Default::default()
+            };
+            let answer = client.call(version, request).await;
+            let code = match answer.results.first() {
+                Some(result) => result.error_code,
+                None => answer.error_code,
+            };
+            assert_eq!(answer.results.len(), usize::from(version < 2));
+            let expected = if accepted {
+                ErrorCode::None
+            } else {
+                ErrorCode::InvalidUpdateVersion
+            };
+            assert_eq!(code, expected, "{feature} {max_version_level}");
         }
     }
 }

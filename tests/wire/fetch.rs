@@ -294,35 +294,6 @@ async fn deleting_the_topic_does_not_leave_a_fetch_waiting_past_its_time() {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_gave_out_is_not_found() {
-    let (_server, mut client, topic) = filled().await;
-    for session_epoch in [1, 0, -1] {
-        let request = FetchRequest {
-            session_id: 42,
-            session_epoch,
-            ..fetch_request(&topic, 0)
-        };
-        let response = client.call(12, request).await;
-        assert_eq!(response.error_code, ErrorCode::FetchSessionIdNotFound);
-        assert_eq!((response.session_id, response.responses.len()), (0, 0));
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_offers_a_session_is_answered_in_full_without_one() {
-    let (_server, mut client, topic) = filled().await;
-    for session_epoch in [0, -1] {
-        let request = FetchRequest {
-            session_epoch,
-            ..fetch_request(&topic, 0)
-        };
-        let response = client.call(12, request).await;
-        assert_eq!(response.session_id, 0);
-        assert_eq!(base_offsets(only_partition(response).records), [0, 2, 4]);
-    }
-}
-
-#[tokio::test]
 async fn unknown_names_and_ids_have_errors_of_their_own() {
     let (_server, mut client, _topic) = filled().await;
     let unknown = Topic {

@@ -17,6 +17,11 @@ pub(crate) fn sample(key: ApiKey, topic: &Topic) -> Option<Request> {
         .or_else(|| config_sample(key, topic))
         .or_else(|| transaction_sample(key, topic))
         .or_else(|| transaction_admin_sample(key, topic))
+        .or_else(|| replica_sample(key, topic))
+        .or_else(|| cluster_sample(key))
+        .or_else(|| acl_sample(key, topic))
+        .or_else(|| token_sample(key))
+        .or_else(|| client_sample(key))
 }
 
 fn group_sample(key: ApiKey) -> Option<Request> {
@@ -424,4 +429,193 @@ fn create_sample() -> CreateTopicsRequest {
         topics: vec![topic],
         ..Default::default()
     }
+}
+
+fn replica_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
+    let name = topic.name.clone();
+    Some(match key {
+        ApiKey::AlterReplicaLogDirs => AlterReplicaLogDirsRequest {
+            dirs: vec![AlterReplicaLogDir {
+                path: text("/"),
+                topics: vec![AlterReplicaLogDirTopic {
+                    name,
+                    partitions: vec![0],
+                }],
+            }],
+        }
+        .into(),
+        ApiKey::ElectLeaders => ElectLeadersRequest {
+            topic_partitions: Some(vec![ElectTopic {
+                topic: name,
+                partitions: vec![0],
+            }]),
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::AlterPartitionReassignments => AlterPartitionReassignmentsRequest {
+            topics: vec![ReassignableTopic {
+                name,
+                partitions: vec![ReassignablePartition {
+                    partition_index: 0,
+                    replicas: Some(vec![1]),
+                }],
+            }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::ListPartitionReassignments => ListPartitionReassignmentsRequest {
+            topics: Some(vec![ListPartitionReassignmentsTopics {
+                name,
+                partition_indexes: vec![0],
+            }]),
+            ..Default::default()
+        }
+        .into(),
+        _ => return None,
+    })
+}
+
+fn cluster_sample(key: ApiKey) -> Option<Request> {
+    Some(match key {
+        ApiKey::DescribeQuorum => DescribeQuorumRequest {
+            topics: vec![QuorumTopic {
+                topic_name: text("__cluster_metadata"),
+                partitions: vec![QuorumPartition { partition_index: 0 }],
+            }],
+        }
+        .into(),
+        ApiKey::UpdateFeatures => UpdateFeaturesRequest {
+            feature_updates: vec![FeatureUpdate {
+                feature: text("transaction.version"),
+                max_version_level: 2,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::UnregisterBroker => UnregisterBrokerRequest { broker_id: 7 }.into(),
+        _ => return None,
+    })
+}
+
+fn acl_sample(key: ApiKey, topic: &Topic) -> Option<Request> {
+    let name = topic.name.clone();
+    let (principal, host) = (text("User:any"), text("*"));
+    Some(match key {
+        ApiKey::DescribeAcls => DescribeAclsRequest {
+            resource_type_filter: 2,
+            resource_name_filter: Some(name),
+            principal_filter: Some(principal),
+            host_filter: Some(host),
+            operation: 1,
+            permission_type: 1,
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::CreateAcls => CreateAclsRequest {
+            creations: vec![AclCreation {
+                resource_type: 2,
+                resource_name: name,
+                principal,
+                host,
+                operation: 3,
+                permission_type: 3,
+                ..Default::default()
+            }],
+        }
+        .into(),
+        ApiKey::DeleteAcls => DeleteAclsRequest {
+            filters: vec![DeleteAclsFilter {
+                resource_type_filter: 2,
+                resource_name_filter: Some(name),
+                principal_filter: Some(principal),
+                host_filter: Some(host),
+                operation: 1,
+                permission_type: 1,
+                ..Default::default()
+            }],
+        }
+        .into(),
+        _ => return None,
+    })
+}
+
+fn token_sample(key: ApiKey) -> Option<Request> {
+    let principals = vec![TokenPrincipal {
+        principal_type: text("User"),
+        principal_name: text("any"),
+    }];
+    let hmac = Bytes::from_static(b"secret");
+    Some(match key {
+        ApiKey::CreateDelegationToken => CreateDelegationTokenRequest {
+            renewers: principals,
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::RenewDelegationToken => RenewDelegationTokenRequest {
+            hmac,
+            renew_period_ms: 1,
+        }
+        .into(),
+        ApiKey::ExpireDelegationToken => ExpireDelegationTokenRequest {
+            hmac,
+            expiry_time_period_ms: 1,
+        }
+        .into(),
+        ApiKey::DescribeDelegationToken => DescribeDelegationTokenRequest {
+            owners: Some(principals),
+        }
+        .into(),
+        _ => return None,
+    })
+}
+
+fn client_sample(key: ApiKey) -> Option<Request> {
+    let entity = vec![QuotaEntity {
+        entity_type: text("user"),
+        entity_name: Some(text("any")),
+    }];
+    let name = text("any");
+    Some(match key {
+        ApiKey::DescribeClientQuotas => DescribeClientQuotasRequest {
+            components: vec![QuotaComponent {
+                entity_type: text("user"),
+                match_type: 0,
+                match_name: Some(name),
+            }],
+            strict: true,
+        }
+        .into(),
+        ApiKey::AlterClientQuotas => AlterClientQuotasRequest {
+            entries: vec![QuotaAlteration {
+                entity,
+                ops: vec![QuotaOperation {
+                    key: text("producer_byte_rate"),
+                    value: 1.0,
+                    remove: false,
+                }],
+            }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::DescribeUserScramCredentials => DescribeUserScramCredentialsRequest {
+            users: Some(vec![ScramUser { name }]),
+        }
+        .into(),
+        ApiKey::AlterUserScramCredentials => AlterUserScramCredentialsRequest {
+            deletions: vec![ScramCredentialDeletion {
+                name: text("other"),
+                mechanism: 1,
+            }],
+            upsertions: vec![ScramCredentialUpsertion {
+                name,
+                mechanism: 1,
+                iterations: 4_096,
+                salt: Bytes::from_static(b"salt"),
+                salted_password: Bytes::from_static(b"password"),
+            }],
+        }
+        .into(),
+        _ => return None,
+    })
 }

@@ -9,9 +9,9 @@ use ottla_broker::Broker;
 use ottla_broker::config::BrokerConfig;
 use ottla_protocol::message::{
     ApiVersionsRequest, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-    DeleteTopicsRequest, FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData,
-    PartitionProduceData, PartitionProduceResponse, ProduceRequest, RequestMessage,
-    TopicProduceData,
+    DeleteTopicsRequest, FetchPartition, FetchRequest, FetchResponse, FetchTopic, MetadataRequest,
+    MetadataRequestTopic, PartitionData, PartitionProduceData, PartitionProduceResponse,
+    ProduceRequest, RequestMessage, TopicProduceData,
 };
 use ottla_protocol::record::{BatchBuilder, BatchOptions, Batches};
 use ottla_protocol::{ErrorCode, StrBytes, decode_response, encode_request};
@@ -45,6 +45,14 @@ impl Server {
             .listen("127.0.0.1:0");
         Self {
             broker: builder.start().await.unwrap(),
+        }
+    }
+
+    /// One that keeps its log in `dir`.
+    pub(crate) async fn on(dir: &std::path::Path) -> Self {
+        let builder = Broker::builder().seed(1).listen("127.0.0.1:0");
+        Self {
+            broker: builder.data_dir(dir).start().await.unwrap(),
         }
     }
 
@@ -229,6 +237,23 @@ impl Client {
             ..Default::default()
         };
         let response = self.call(7, request).await;
+        assert_eq!(response.topics[0].error_code, ErrorCode::None);
+        Topic {
+            name: text(name),
+            id: response.topics[0].topic_id,
+        }
+    }
+
+    /// A topic that is there.
+    pub(crate) async fn find_topic(&mut self, name: &str) -> Topic {
+        let request = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some(text(name)),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        };
+        let response = self.call(12, request).await;
         assert_eq!(response.topics[0].error_code, ErrorCode::None);
         Topic {
             name: text(name),

@@ -61,6 +61,12 @@ pub struct BrokerConfig {
     pub group_min_session_timeout: Duration,
     /// `listeners`.
     pub listener: Endpoint,
+    /// `log.cleaner.backoff.ms`.
+    pub log_cleaner_backoff: Duration,
+    /// `log.cleaner.dedupe.buffer.size`, in bytes.
+    pub log_cleaner_dedupe_buffer_size: usize,
+    /// `log.cleaner.io.max.bytes.per.second`; above 0.
+    pub log_cleaner_io_max_bytes_per_second: f64,
     /// `log.dirs`, as it was given: perhaps relative.
     pub log_dir: PathBuf,
     /// `log.retention.check.interval.ms`.
@@ -69,6 +75,8 @@ pub struct BrokerConfig {
     pub max_connections: usize,
     /// `max.connections.per.ip`.
     pub max_connections_per_ip: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub max_incremental_fetch_session_cache_slots: usize,
     /// `max.request.partition.size.limit`, in partitions.
     pub max_request_partition_size_limit: usize,
     /// `node.id`.
@@ -251,9 +259,15 @@ impl BrokerConfig {
             group_min_session_timeout: given.milliseconds("group.min.session.timeout.ms"),
             listener,
             log_dir: given.log_dir()?,
+            log_cleaner_backoff: given.milliseconds("log.cleaner.backoff.ms"),
+            log_cleaner_dedupe_buffer_size: given.usize("log.cleaner.dedupe.buffer.size"),
+            log_cleaner_io_max_bytes_per_second: given
+                .double("log.cleaner.io.max.bytes.per.second"),
             log_retention_check_interval: given.milliseconds("log.retention.check.interval.ms"),
             max_connections: given.usize("max.connections"),
             max_connections_per_ip: given.usize("max.connections.per.ip"),
+            max_incremental_fetch_session_cache_slots: given
+                .usize("max.incremental.fetch.session.cache.slots"),
             max_request_partition_size_limit: given.usize("max.request.partition.size.limit"),
             node_id: given.i32("node.id"),
             num_partitions: given.i32("num.partitions"),

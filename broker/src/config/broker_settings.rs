@@ -2,8 +2,8 @@
 
 use super::setting::{Allowed, ConfigType, Scope, Setting};
 
-use Allowed::{Any, AtLeast, Between, NotEmpty, OneOf, Only};
-use ConfigType::{Bool, Int, List, Long, String};
+use Allowed::{Any, AtLeast, Between, NotEmpty, OneOf, Only, Positive};
+use ConfigType::{Bool, Double, Int, List, Long, String};
 
 const fn broker(
     name: &'static str,
@@ -232,6 +232,28 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "The address to listen on, as `host:port` or `PLAINTEXT://host:port`. Port 0 takes a \
          free port; an empty host is every address of the machine.",
     ),
+    dynamic(broker(
+        "log.cleaner.backoff.ms",
+        Long,
+        "15000",
+        AtLeast(0),
+        "How many milliseconds compaction rests when no log needs it.",
+    )),
+    dynamic(broker(
+        "log.cleaner.dedupe.buffer.size",
+        Long,
+        "134217728",
+        AtLeast(1 << 20),
+        "The most bytes of memory for the keys of the log that is compacted, 27 for each key. A \
+         log with more keys takes more than one pass. Small logs take less memory.",
+    )),
+    dynamic(broker(
+        "log.cleaner.io.max.bytes.per.second",
+        Double,
+        "1.7976931348623157E308",
+        Positive,
+        "How many bytes compaction reads and writes in a second, on average.",
+    )),
     broker(
         "log.dir",
         String,
@@ -269,6 +291,13 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         AtLeast(1),
         "The most connections from one address at one time.",
     )),
+    broker(
+        "max.incremental.fetch.session.cache.slots",
+        Int,
+        "1000",
+        AtLeast(0),
+        "The most fetch sessions at one time; clients beyond that name all they read in each fetch.",
+    ),
     broker(
         "max.request.partition.size.limit",
         Int,

@@ -86,8 +86,6 @@ pub(super) const FOREIGN: &[Foreign] = &[
     ignored("inter.broker.", ONE_NODE),
     ignored("kafka.metrics.", "there is no JMX"),
     ignored("leader.imbalance.", ONE_NODE),
-    ignored("log.cleaner.backoff.ms", OWN_THREADS),
-    ignored("log.cleaner.dedupe.buffer.size", OWN_THREADS),
     ignored_if(
         "log.cleaner.enable",
         "true",
@@ -101,7 +99,6 @@ pub(super) const FOREIGN: &[Foreign] = &[
     ignored("log.initial.task.delay.ms", OWN_THREADS),
     ignored("log.message.downconversion.enable", ONE_FORMAT),
     ignored("log.message.format.version", ONE_FORMAT),
-    ignored("max.incremental.fetch.session.cache.slots", OWN_THREADS),
     ignored("metadata.log.", ONE_NODE),
     ignored("metadata.max.", ONE_NODE),
     ignored("metric.reporters", "there is no JMX"),

@@ -62,6 +62,8 @@ pub enum Allowed {
     Between(i64, i64),
     /// Numbers from 0 to 1, both included.
     Ratio,
+    /// Numbers above 0.
+    Positive,
     /// One of these words; for a list, any number of them.
     OneOf(&'static [&'static str]),
     /// One value, because Ottla does not do what another one would ask for.
@@ -81,6 +83,7 @@ impl fmt::Display for Allowed {
             Self::AtLeast(least) => write!(f, ", at least {least}"),
             Self::Between(least, most) => write!(f, " from {least} to {most}"),
             Self::Ratio => f.write_str(" from 0 to 1"),
+            Self::Positive => f.write_str(" above 0"),
             Self::OneOf(words) => write!(f, ": {}", words.join(", ")),
             Self::Only { value, because } => write!(f, ": only `{value}`, because {because}"),
         }
@@ -180,8 +183,8 @@ impl fmt::Display for Value {
         match self {
             Self::Bool(value) => value.fmt(f),
             Self::Integer(value) => value.fmt(f),
-            // Kafka prints a double with its point: `1.0`.
-            Self::Double(value) => write!(f, "{value:?}"),
+            // Kafka prints a double with its point, and the exponent of a large one with `E`.
+            Self::Double(value) => f.write_str(&format!("{value:?}").replace('e', "E")),
             Self::Text(value) => value.fmt(f),
             Self::List(words) => f.write_str(&words.join(",")),
         }
@@ -253,6 +256,7 @@ impl Setting {
                 (least..=most).contains(number)
             }
             (Allowed::Ratio, Value::Double(number)) => (0.0..=1.0).contains(number),
+            (Allowed::Positive, Value::Double(number)) => *number > 0.0,
             (Allowed::OneOf(allowed), Value::List(words)) => {
                 words.iter().all(|word| allowed.contains(&word.as_str()))
             }

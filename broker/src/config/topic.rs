@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ottla_protocol::record::{Compression, Limits, Rules, TimestampType};
-use ottla_storage::config::{Durability, LogConfig};
+use ottla_storage::config::{Compaction, Durability, LogConfig};
 
 use super::broker::BrokerConfig;
 use super::error::ConfigError;
@@ -211,12 +211,23 @@ impl EffectiveTopicConfig {
     /// The part that storage needs.
     #[must_use]
     pub fn to_log_config(&self) -> LogConfig {
+        let compaction = self.cleanup_policy.compact.then_some(Compaction {
+            min_cleanable_dirty_ratio: self.min_cleanable_dirty_ratio,
+            min_lag: self.min_compaction_lag,
+            max_lag: self.max_compaction_lag,
+            delete_retention: self.delete_retention,
+        });
+        // What is appended to is not compacted, so it is rolled in time for that.
+        let max_lag = self
+            .max_compaction_lag
+            .filter(|_| self.cleanup_policy.compact);
         LogConfig {
             segment_bytes: self.segment_bytes,
-            segment_age: self.segment_age,
+            segment_age: max_lag.map_or(self.segment_age, |lag| lag.min(self.segment_age)),
             index_interval_bytes: self.index_interval_bytes,
             timestamp_type: self.message_timestamp_type,
             durability: self.durability,
+            compaction,
         }
     }
 }

@@ -55,10 +55,10 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
         "cleanup.policy",
         List,
         "delete",
-        OneOf(&["delete"]),
+        OneOf(&["compact", "delete"]),
         &[same("log.cleanup.policy")],
-        "What happens to old records: `delete` drops whole segments by age and size. Empty keeps \
-         everything. `compact` is refused: this broker does not compact yet.",
+        "What happens to old records: `delete` drops whole segments by age and size, `compact` \
+         drops records whose key has a newer one. With both, both happen; empty keeps everything.",
     ),
     topic(
         "compression.gzip.level",

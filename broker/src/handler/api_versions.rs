@@ -15,13 +15,25 @@ const FIRST_NAMED_VERSION: i16 = 3;
 /// The first version that lists features whose minimum is 0.
 const FIRST_ZERO_VERSION: i16 = 4;
 
-/// The features that tell clients which protocols to use, by name, with their levels.
-const FEATURES: [(&str, i16); 2] = [
-    // The consumer protocol (KIP-848) beside the classic one.
-    ("group.version", 1),
-    // Writing adds partitions to a transaction, and each end raises the epoch (KIP-890). The
-    // protocol before is served too.
-    ("transaction.version", 2),
+/// A feature, and the level that is served. Levels are fixed.
+pub(crate) struct Feature {
+    pub(crate) name: &'static str,
+    pub(crate) level: i16,
+}
+
+/// The features that clients can find here.
+pub(crate) const FEATURES: &[Feature] = &[
+    // The consumer protocol of groups (KIP-848), beside the classic one.
+    Feature {
+        name: "group.version",
+        level: 1,
+    },
+    // Which transaction protocol to use: writing adds partitions, and each end raises the epoch
+    // (KIP-890). Both protocols are served.
+    Feature {
+        name: "transaction.version",
+        level: 2,
+    },
 ];
 
 pub(crate) fn api_versions(context: &Context, request: &ApiVersionsRequest) -> Response {
@@ -36,25 +48,25 @@ pub(crate) fn api_versions(context: &Context, request: &ApiVersionsRequest) -> R
     }
     // Parsers of older clients refuse a minimum of 0.
     let knows_zero = context.api_version >= FIRST_ZERO_VERSION;
-    let supported = |(name, level)| SupportedFeatureKey {
-        name: StrBytes::from_static(name),
+    let supported = |feature: &Feature| SupportedFeatureKey {
+        name: StrBytes::from_static(feature.name),
         min_version: 0,
-        max_version: level,
+        max_version: feature.level,
     };
-    let finalized = |(name, level)| FinalizedFeatureKey {
-        name: StrBytes::from_static(name),
-        max_version_level: level,
-        min_version_level: level,
+    let finalized = |feature: &Feature| FinalizedFeatureKey {
+        name: StrBytes::from_static(feature.name),
+        max_version_level: feature.level,
+        min_version_level: feature.level,
     };
     Response::ApiVersions(ApiVersionsResponse {
         api_keys: api::advertised().collect(),
         supported_features: FEATURES
-            .into_iter()
+            .iter()
             .filter(|_| knows_zero)
             .map(supported)
             .collect(),
         finalized_features_epoch: 0,
-        finalized_features: FEATURES.into_iter().map(finalized).collect(),
+        finalized_features: FEATURES.iter().map(finalized).collect(),
         ..Default::default()
     })
 }

@@ -1,15 +1,22 @@
-//! What one broker says about its cluster: FindCoordinator (10), DescribeCluster (60).
+//! What one broker says about its cluster: FindCoordinator (10), DescribeQuorum (55),
+//! DescribeCluster (60), UnregisterBroker (64).
 
 use std::sync::Arc;
 
 use ottla_protocol::message::{
     Coordinator, DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
-    FindCoordinatorRequest, FindCoordinatorResponse, Response,
+    DescribeQuorumRequest, DescribeQuorumResponse, DescribedQuorumPartition, DescribedQuorumTopic,
+    FindCoordinatorRequest, FindCoordinatorResponse, QuorumListener, QuorumNode, QuorumPartition,
+    QuorumReplica, QuorumTopic, Response, UnregisterBrokerRequest, UnregisterBrokerResponse,
 };
 use ottla_protocol::{ErrorCode, StrBytes};
 
+use super::operations;
 use crate::core::Core;
 use crate::service::Context;
+
+/// The log whose quorum can be described.
+const METADATA_LOG: (&str, i32) = ("__cluster_metadata", 0);
 
 /// The first FindCoordinator version that asks for several keys.
 const FIRST_BATCHED_VERSION: i16 = 4;
@@ -112,7 +119,10 @@ pub(crate) fn describe(
         });
     }
     let endpoint = core.endpoint(context);
+    let cluster_authorized_operations =
+        operations::of_cluster(request.include_cluster_authorized_operations);
     Response::DescribeCluster(DescribeClusterResponse {
+        cluster_authorized_operations,
         cluster_id: StrBytes::from(core.store.cluster_id()),
         controller_id: core.config.node_id,
         brokers: vec![DescribeClusterBroker {
@@ -121,6 +131,90 @@ pub(crate) fn describe(
             port: i32::from(endpoint.port),
             ..Default::default()
         }],
+        ..Default::default()
+    })
+}
+
+/// The quorum is this broker. Its replica is the log of the catalog.
+pub(crate) fn describe_quorum(
+    core: &Arc<Core>,
+    context: &Context,
+    request: DescribeQuorumRequest,
+) -> Response {
+    let is_asked_for = |topic: &QuorumTopic| {
+        let (name, index) = METADATA_LOG;
+        let partition = QuorumPartition {
+            partition_index: index,
+        };
+        topic.topic_name == name && topic.partitions == [partition]
+    };
+    if !matches!(request.topics.as_slice(), [only] if is_asked_for(only)) {
+        return unknown_quorum(request);
+    }
+    let offsets = core.catalog.offsets();
+    let now_ms = core.env.now().wall_ms;
+    let voter = QuorumReplica {
+        replica_id: core.config.node_id,
+        replica_directory_id: core.store.directory_id(),
+        log_end_offset: offsets.log_end_offset,
+        last_fetch_timestamp: now_ms,
+        last_caught_up_timestamp: now_ms,
+    };
+    let partition = DescribedQuorumPartition {
+        partition_index: METADATA_LOG.1,
+        leader_id: core.config.node_id,
+        leader_epoch: core.store.leader_epoch(),
+        high_watermark: offsets.high_watermark,
+        current_voters: vec![voter],
+        ..Default::default()
+    };
+    let endpoint = core.endpoint(context);
+    let node = QuorumNode {
+        node_id: core.config.node_id,
+        listeners: vec![QuorumListener {
+            name: StrBytes::from_static("PLAINTEXT"),
+            host: StrBytes::from(endpoint.host),
+            port: endpoint.port,
+        }],
+    };
+    Response::DescribeQuorum(DescribeQuorumResponse {
+        topics: vec![DescribedQuorumTopic {
+            topic_name: StrBytes::from_static(METADATA_LOG.0),
+            partitions: vec![partition],
+        }],
+        nodes: vec![node],
+        ..Default::default()
+    })
+}
+
+fn unknown_quorum(request: DescribeQuorumRequest) -> Response {
+    let partition = |partition: QuorumPartition| DescribedQuorumPartition {
+        partition_index: partition.partition_index,
+        error_code: ErrorCode::UnknownTopicOrPartition,
+        ..Default::default()
+    };
+    let topic = |topic: QuorumTopic| DescribedQuorumTopic {
+        topic_name: topic.topic_name,
+        partitions: topic.partitions.into_iter().map(partition).collect(),
+    };
+    Response::DescribeQuorum(DescribeQuorumResponse {
+        topics: request.topics.into_iter().map(topic).collect(),
+        ..Default::default()
+    })
+}
+
+/// Only a broker that is gone can be forgotten, and there is none.
+pub(crate) fn unregister(core: &Core, request: &UnregisterBrokerRequest) -> Response {
+    let (error_code, why) = if request.broker_id == core.config.node_id {
+        let why = "This broker is the only one and cannot be forgotten.".to_owned();
+        (ErrorCode::InvalidRequest, why)
+    } else {
+        let why = format!("There is no broker {}.", request.broker_id);
+        (ErrorCode::BrokerIdNotRegistered, why)
+    };
+    Response::UnregisterBroker(UnregisterBrokerResponse {
+        error_code,
+        error_message: Some(StrBytes::from(why)),
         ..Default::default()
     })
 }

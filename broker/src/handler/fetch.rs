@@ -1,8 +1,5 @@
 //! Fetch (key 1): reads below the high watermark, or below the last stable offset where only what
 //! is committed is wanted; waits for appends when there is too little.
-//!
-//! Fetch sessions (KIP-227) are not offered: the answer is always session id 0, which tells the
-//! client to send its whole list each time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +17,7 @@ use ottla_storage::offsets::Offsets;
 use tokio::sync::Notify;
 
 use crate::core::Core;
+use crate::fetch_session::Fetch;
 use crate::handler::list_offsets::check_leader_epoch;
 use crate::partition::{Partition, Registration};
 use crate::service::Context;
@@ -53,9 +51,14 @@ struct Target<'a> {
 pub(crate) fn fetch(
     core: &Arc<Core>,
     context: &Context,
-    request: FetchRequest,
+    mut request: FetchRequest,
 ) -> impl Future<Output = Response> + Send + use<> {
     let by_id = context.api_version >= FIRST_TOPIC_ID;
+    let now = core.env.now().monotonic;
+    let mut begun = core.fetch_sessions.lock().begin(&request, by_id, now);
+    if let Ok(Fetch::Incremental { topics, .. }) = &mut begun {
+        request.topics = std::mem::take(topics);
+    }
     let topics = request
         .topics
         .iter()
@@ -68,18 +71,33 @@ pub(crate) fn fetch(
         api_version: context.api_version,
     };
     async move {
-        if plan.request.session_id != 0 {
-            return Response::Fetch(FetchResponse {
-                error_code: ErrorCode::FetchSessionIdNotFound,
-                ..Default::default()
-            });
-        }
-        plan.wait().await;
-        Response::Fetch(plan.respond().await)
+        let answered = match begun {
+            Ok(fetch) => plan.answer(&fetch, by_id).await,
+            Err(error_code) => Err(error_code),
+        };
+        Response::Fetch(answered.unwrap_or_else(|error_code| FetchResponse {
+            error_code,
+            ..Default::default()
+        }))
     }
 }
 
 impl Plan {
+    /// Waits, reads, and leaves out what the client's session knows already.
+    async fn answer(&self, fetch: &Fetch, by_id: bool) -> Result<FetchResponse, ErrorCode> {
+        self.wait().await;
+        let mut responses = self.read_all().await;
+        let now = self.core.env.now().monotonic;
+        let mut sessions = self.core.fetch_sessions.lock();
+        let session_id =
+            sessions.complete(fetch, &self.request.topics, by_id, &mut responses, now)?;
+        Ok(FetchResponse {
+            session_id,
+            responses,
+            ..Default::default()
+        })
+    }
+
     fn targets(&self) -> impl Iterator<Item = Result<Target<'_>, ErrorCode>> {
         self.request
             .topics
@@ -138,7 +156,7 @@ impl Plan {
         partitions == 0 || available >= min_bytes
     }
 
-    async fn respond(self) -> FetchResponse {
+    async fn read_all(&self) -> Vec<FetchableTopicResponse> {
         let mut left = usize::try_from(self.request.max_bytes)
             .unwrap_or(0)
             .min(self.core.config.fetch_max_bytes);
@@ -159,10 +177,7 @@ impl Plan {
                 partitions,
             });
         }
-        FetchResponse {
-            responses: answers,
-            ..Default::default()
-        }
+        answers
     }
 
     /// The answer for one partition, with at most `left` bytes of records; the first non-empty

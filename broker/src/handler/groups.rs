@@ -13,6 +13,7 @@ use ottla_protocol::message::{
 };
 use ottla_protocol::{ErrorCode, StrBytes};
 
+use super::operations;
 use crate::core::Core;
 use crate::group::{self, Event, GroupCoordinator, GroupError, Reply};
 use crate::machine::{Call, Token};
@@ -266,6 +267,7 @@ pub(crate) fn describe(
     request: DescribeGroupsRequest,
 ) -> impl Future<Output = Response> + Send + use<> {
     let api_version = context.api_version;
+    let operations = operations::of_group(request.include_authorized_operations);
     let event = group::DescribeRequest {
         api_version,
         groups: arcs(&request.groups),
@@ -275,7 +277,10 @@ pub(crate) fn describe(
         let groups = match reply.await {
             Ok(Reply::Describe(groups)) => groups
                 .into_iter()
-                .map(|group| described(group, api_version))
+                .map(|group| DescribedGroup {
+                    authorized_operations: operations,
+                    ..described(group, api_version)
+                })
                 .collect(),
             Ok(_) => failed_descriptions(request.groups, MISMATCH),
             Err(error_code) => failed_descriptions(request.groups, error_code),

@@ -12,6 +12,7 @@ use ottla_protocol::message::{
 use ottla_protocol::{ErrorCode, StrBytes};
 use uuid::Uuid;
 
+use super::operations;
 use super::topics::{create_topic, new_topic};
 use crate::core::Core;
 use crate::service::Context;
@@ -32,17 +33,17 @@ pub(crate) fn metadata(
     let core = Arc::clone(core);
     let version = context.api_version;
     let endpoint = core.endpoint(context);
+    let operations = operations::of_topic(request.include_topic_authorized_operations);
+    let of_cluster = request.include_cluster_authorized_operations;
+    let cluster_authorized_operations = operations::of_cluster(of_cluster);
     async move {
         let may_create = core.config.auto_create_topics_enable
             && (version < FIRST_ALLOW_CREATION || request.allow_auto_topic_creation);
-        let topics = match request.topics {
+        let wanted = request
+            .topics
+            .filter(|topics| version > 0 || !topics.is_empty());
+        let mut topics = match wanted {
             None => core
-                .topics
-                .all()
-                .iter()
-                .map(|topic| describe(&core, topic))
-                .collect(),
-            Some(topics) if topics.is_empty() && version == 0 => core
                 .topics
                 .all()
                 .iter()
@@ -62,7 +63,13 @@ pub(crate) fn metadata(
                 topics
             }
         };
+        for topic in &mut topics {
+            if topic.error_code == ErrorCode::None {
+                topic.topic_authorized_operations = operations;
+            }
+        }
         Response::Metadata(MetadataResponse {
+            cluster_authorized_operations,
             brokers: vec![MetadataResponseBroker {
                 node_id: core.config.node_id,
                 host: StrBytes::from(endpoint.host),
@@ -282,6 +289,7 @@ impl Page {
             partitions: (first..end)
                 .map(|index| partition(core, topic, index))
                 .collect(),
+            topic_authorized_operations: operations::of_topic(true),
             ..Default::default()
         });
     }

@@ -6,8 +6,8 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
     OffsetCommitRequest, OffsetCommitRequestTopic, OffsetCommitResponse,
     OffsetCommitResponsePartition, OffsetCommitResponseTopic, OffsetDeleteRequest,
-    OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
-    OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup,
+    OffsetDeleteRequestTopic, OffsetDeleteResponse, OffsetDeleteResponsePartition,
+    OffsetDeleteResponseTopic, OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup,
     OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics, Response,
 };
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::groups::{MISMATCH, arc, ask, code, text};
 use crate::core::Core;
-use crate::group::{self, Event, Reply};
+use crate::group::{self, Event, GroupError, Reply};
 use crate::service::Context;
 use crate::topics::Topics;
 
@@ -332,28 +332,29 @@ pub(crate) fn delete(
     core: &Arc<Core>,
     request: OffsetDeleteRequest,
 ) -> impl Future<Output = Response> + Send + use<> {
+    let (known, unknown) = sort_out(core, request.topics);
     let event = group::DeleteOffsetsRequest {
         group_id: arc(&request.group_id),
-        topics: request
-            .topics
-            .iter()
-            .map(|topic| group::TopicPartitions {
-                name: arc(&topic.name),
-                topic_id: None,
-                partitions: topic.partitions.iter().map(|p| p.partition_index).collect(),
-            })
-            .collect(),
+        topics: known,
     };
-    let reply = ask(core, |token| Event::DeleteOffsets(token, event));
+    // As in Kafka, the group is not looked at for partitions alone that are not there.
+    let is_needed = unknown.is_empty() || !event.topics.is_empty();
+    let reply = is_needed.then(|| ask(core, |token| Event::DeleteOffsets(token, event)));
     async move {
-        Response::OffsetDelete(match reply.await {
-            Ok(Reply::DeleteOffsets(reply)) => OffsetDeleteResponse {
-                error_code: code(reply.error),
-                topics: reply.topics.iter().map(deleted).collect(),
-                ..Default::default()
+        let outcome = match reply {
+            None => Ok(Vec::new()),
+            Some(reply) => match reply.await {
+                Ok(Reply::DeleteOffsets(reply)) if reply.error == GroupError::None => {
+                    Ok(reply.topics.iter().map(deleted).collect())
+                }
+                Ok(Reply::DeleteOffsets(reply)) => Err(code(reply.error)),
+                Ok(_) => Err(MISMATCH),
+                Err(error_code) => Err(error_code),
             },
-            Ok(_) => OffsetDeleteResponse {
-                error_code: MISMATCH,
+        };
+        Response::OffsetDelete(match outcome {
+            Ok(topics) => OffsetDeleteResponse {
+                topics: with_unknown(topics, unknown),
                 ..Default::default()
             },
             Err(error_code) => OffsetDeleteResponse {
@@ -362,6 +363,55 @@ pub(crate) fn delete(
             },
         })
     }
+}
+
+/// The partitions that are there, and the answers for those that are not.
+fn sort_out(
+    core: &Core,
+    topics: Vec<OffsetDeleteRequestTopic>,
+) -> (Vec<group::TopicPartitions>, Vec<OffsetDeleteResponseTopic>) {
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for topic in topics {
+        let count = core
+            .topics
+            .by_name(&topic.name)
+            .map_or(0, |found| found.partition_count());
+        let indexes = topic.partitions.iter().map(|p| p.partition_index);
+        let (here, gone): (Vec<i32>, Vec<i32>) =
+            indexes.partition(|index| usize::try_from(*index).is_ok_and(|index| index < count));
+        if !here.is_empty() {
+            known.push(group::TopicPartitions {
+                name: arc(&topic.name),
+                topic_id: None,
+                partitions: here,
+            });
+        }
+        if !gone.is_empty() {
+            let answer = |partition_index| OffsetDeleteResponsePartition {
+                partition_index,
+                error_code: ErrorCode::UnknownTopicOrPartition,
+            };
+            unknown.push(OffsetDeleteResponseTopic {
+                name: topic.name,
+                partitions: gone.into_iter().map(answer).collect(),
+            });
+        }
+    }
+    (known, unknown)
+}
+
+/// One entry for each topic.
+fn with_unknown(
+    mut topics: Vec<OffsetDeleteResponseTopic>,
+    unknown: Vec<OffsetDeleteResponseTopic>,
+) -> Vec<OffsetDeleteResponseTopic> {
+    for topic in unknown {
+        match topics.iter_mut().find(|known| known.name == topic.name) {
+            Some(known) => known.partitions.extend(topic.partitions),
+            None => topics.push(topic),
+        }
+    }
+    topics
 }
 
 fn deleted(topic: &group::TopicErrors) -> OffsetDeleteResponseTopic {

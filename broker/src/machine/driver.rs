@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use ottla_storage::error::AppendError;
 use ottla_storage::log::{Append, Appended, Log};
+use ottla_storage::offsets::Offsets;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -47,7 +48,8 @@ pub(crate) fn alone<A>(
     log.append(batch, now_ms)
 }
 
-/// Between attempts to load a log again that could not be read.
+/// Between attempts to load a log again that could not be read, and of ticks that could not be
+/// written.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a stopping broker waits for held replies; a full disk could hold them for ever.
@@ -68,6 +70,8 @@ struct State<M: Machine> {
     /// The machine is ahead of its log, which could not be read again: it decides nothing. The
     /// task tries again at this time.
     stale: Option<Instant>,
+    /// No tick before this: the last one could not be written, and would be due again at once.
+    no_tick_before: Option<Instant>,
     log: MachineLog<M>,
     next_token: Token,
     waiting: HashMap<Token, oneshot::Sender<M::Reply>>,
@@ -115,6 +119,7 @@ impl<M: Machine> Driver<M> {
         let state = State {
             machine,
             stale: None,
+            no_tick_before: None,
             log,
             next_token: 0,
             waiting: HashMap::new(),
@@ -140,6 +145,11 @@ impl<M: Machine> Driver<M> {
     /// Whether the machine's log is behind the journal.
     pub(crate) fn is_journaled(&self) -> bool {
         self.state.lock().log.log().is_journaled()
+    }
+
+    /// The offsets of the machine's log.
+    pub(crate) fn offsets(&self) -> Offsets {
+        self.state.lock().log.log().offsets()
     }
 
     /// Reads from the machine what may be known before it is durable.
@@ -359,7 +369,10 @@ impl<M: Machine> Driver<M> {
     }
 
     fn deadline(&self, state: &State<M>) -> Option<Instant> {
-        let of_machine = || Some(self.env.instant(state.machine.deadline()?));
+        let of_machine = || {
+            let deadline = self.env.instant(state.machine.deadline()?);
+            Some(state.no_tick_before.map_or(deadline, |at| at.max(deadline)))
+        };
         state.stale.or_else(of_machine)
     }
 
@@ -374,7 +387,8 @@ impl<M: Machine> Driver<M> {
             return self.reload(state);
         }
         let effects = state.machine.tick(self.env.now());
-        self.commit(state, effects);
+        let written = self.commit(state, effects);
+        state.no_tick_before = (!written).then(|| Instant::now() + RELOAD_INTERVAL);
     }
 
     /// Whether there is something to do since the wake-up was asked for: what is wanted is

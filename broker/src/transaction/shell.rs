@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ottla_protocol::record::{EndTransactionMarker, TransactionResult};
 use ottla_storage::error::AppendError;
 use ottla_storage::log::{Append, Appended, Change, Log, Marker, Part, append_together};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -140,36 +140,92 @@ fn first(appended: Vec<Result<Appended, AppendError>>) -> Result<Appended, Appen
         .unwrap_or(Err(AppendError::Closed))
 }
 
-/// Runs the coordinator's commands, one after the other, until `stop`.
-///
-/// # Cancel safety
-/// Dropping it loses nothing: markers that are missing are ordered again at the next start.
-pub(crate) async fn run(
-    core: Arc<Core>,
-    mut commands: UnboundedReceiver<Command>,
-    stop: CancellationToken,
-) {
-    loop {
-        let command = tokio::select! {
-            command = commands.recv() => command,
-            () = stop.cancelled() => return,
-        };
+/// Orders of markers that may wait. Those beyond are left out: the coordinator repeats them.
+const MAX_ORDERS: usize = 1_000;
+
+/// Markers to write for a transaction.
+#[derive(Debug)]
+struct Order {
+    transactional_id: Arc<str>,
+    producer: (i64, i16),
+    markers: Vec<MarkerOrder>,
+}
+
+/// Takes the coordinator's commands. Never waits.
+pub(crate) struct Commands {
+    orders: mpsc::Sender<Order>,
+    reserve: Arc<Notify>,
+}
+
+/// Commands that wait to be run.
+pub(crate) struct Waiting {
+    orders: mpsc::Receiver<Order>,
+    reserve: Arc<Notify>,
+}
+
+/// A way for commands from the coordinator to [`run`].
+pub(crate) fn commands() -> (Commands, Waiting) {
+    let (sender, receiver) = mpsc::channel(MAX_ORDERS);
+    let reserve = Arc::new(Notify::new());
+    let commands = Commands {
+        orders: sender,
+        reserve: Arc::clone(&reserve),
+    };
+    let waiting = Waiting {
+        orders: receiver,
+        reserve,
+    };
+    (commands, waiting)
+}
+
+impl Commands {
+    /// Has a command run, or does at once what needs no waiting.
+    pub(crate) fn give(&self, command: Command) {
         match command {
-            None => return,
-            Some(Command::ReserveProducerIds) => reserve_producer_ids(&core).await,
-            Some(Command::TimedOut {
+            Command::ReserveProducerIds => self.reserve.notify_one(),
+            Command::TimedOut {
                 transactional_id,
                 timeout_ms,
-            }) => tracing::warn!(
+            } => tracing::warn!(
                 transactional_id = &*transactional_id,
                 timeout_ms,
                 "transaction aborted: it took longer than its timeout"
             ),
-            Some(Command::WriteMarkers {
+            Command::WriteMarkers {
                 transactional_id,
                 producer,
                 orders,
-            }) => write_markers(&core, transactional_id, producer, orders).await,
+            } => {
+                let order = Order {
+                    transactional_id,
+                    producer,
+                    markers: orders,
+                };
+                if let Err(mpsc::error::TrySendError::Full(order)) = self.orders.try_send(order) {
+                    let transactional_id = &*order.transactional_id;
+                    tracing::warn!(transactional_id, "markers have to wait for others");
+                }
+            }
+        }
+    }
+}
+
+/// Runs the coordinator's commands, one after the other, until `stop`.
+///
+/// # Cancel safety
+/// Dropping it loses nothing: markers that are missing are ordered again at the next start.
+pub(crate) async fn run(core: Arc<Core>, mut waiting: Waiting, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = waiting.reserve.notified() => reserve_producer_ids(&core).await,
+            order = waiting.orders.recv() => match order {
+                None => return,
+                Some(Order { transactional_id, producer, markers }) => {
+                    write_markers(&core, transactional_id, producer, markers).await;
+                }
+            },
         }
     }
 }
@@ -304,4 +360,34 @@ fn write_marker(topics: &Topics, order: &MarkerOrder, epoch: i32, now_ms: i64) -
         );
     }
     written.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(id: usize) -> Command {
+        Command::WriteMarkers {
+            transactional_id: Arc::from(id.to_string()),
+            producer: (0, 0),
+            orders: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn orders_beyond_the_bound_are_left_out_and_ids_are_reserved_all_the_same() {
+        let (commands, mut waiting) = commands();
+        for id in 0..=MAX_ORDERS {
+            commands.give(order(id));
+        }
+        commands.give(Command::ReserveProducerIds);
+        commands.give(Command::ReserveProducerIds);
+        drop(commands);
+        waiting.reserve.notified().await;
+        let mut taken = 0;
+        while waiting.orders.recv().await.is_some() {
+            taken += 1;
+        }
+        assert_eq!(taken, MAX_ORDERS);
+    }
 }

@@ -16,23 +16,39 @@ use super::ConnectionOptions;
 use crate::error::Error;
 use crate::transport::{ByteStream, Direct, Link};
 
-/// The versions that a broker serves, by API.
+/// The feature whose level says how transactions are run.
+const TRANSACTION_VERSION: &str = "transaction.version";
+
+/// What a broker serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Versions(BTreeMap<i16, (i16, i16)>);
+pub(crate) struct Versions {
+    /// Oldest and newest version, by API.
+    apis: BTreeMap<i16, (i16, i16)>,
+    transaction_version: i16,
+}
 
 impl Versions {
     fn new(response: &ApiVersionsResponse) -> Self {
         let rows = response.api_keys.iter();
-        Self(
-            rows.map(|row| (row.api_key, (row.min_version, row.max_version)))
+        let mut features = response.finalized_features.iter();
+        let transactions = features.find(|feature| &*feature.name == TRANSACTION_VERSION);
+        Self {
+            apis: rows
+                .map(|row| (row.api_key, (row.min_version, row.max_version)))
                 .collect(),
-        )
+            transaction_version: transactions.map_or(0, |feature| feature.max_version_level),
+        }
+    }
+
+    /// The level of `transaction.version` in force; 0 when the broker says none.
+    pub(crate) fn transaction_version(&self) -> i16 {
+        self.transaction_version
     }
 
     /// The newest version that the broker and this client know, up to `cap`.
     pub(crate) fn choose(&self, key: ApiKey, cap: i16) -> Result<i16, Error> {
         let unsupported = || Error::Unsupported(key.name().to_owned());
-        let (min, max) = *self.0.get(&key.into()).ok_or_else(unsupported)?;
+        let (min, max) = *self.apis.get(&key.into()).ok_or_else(unsupported)?;
         let api = key.api();
         let version = max.min(api.max).min(cap);
         if version < min.max(api.min) {
@@ -120,7 +136,10 @@ mod tests {
     use super::*;
 
     fn versions(min: i16, max: i16) -> Versions {
-        Versions([(i16::from(ApiKey::Fetch), (min, max))].into())
+        Versions {
+            apis: [(i16::from(ApiKey::Fetch), (min, max))].into(),
+            ..Versions::default()
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::membership::{Membership, Options};
 use super::partition::Find;
 use super::progress::Progress;
 use super::state::{State, Subscription};
-use super::{Consumer, Lanes, Shared};
+use super::{Consumer, ConsumerInterceptor, Lanes, Shared};
 use crate::client::Client;
 use crate::config::ConsumerConfig;
 use crate::error::Error;
@@ -33,6 +33,7 @@ pub struct ConsumerBuilder {
     client: Client,
     config: ConsumerConfig,
     start: Start,
+    interceptors: Vec<Box<dyn ConsumerInterceptor>>,
 }
 
 impl ConsumerBuilder {
@@ -41,6 +42,7 @@ impl ConsumerBuilder {
             config: client.consumer_config().clone(),
             client,
             start: Start::Nothing,
+            interceptors: Vec::new(),
         }
     }
 
@@ -71,6 +73,12 @@ impl ConsumerBuilder {
     /// Reads these partitions, whatever others read.
     pub fn assign(mut self, partitions: impl IntoIterator<Item = TopicPartition>) -> Self {
         self.start = Start::Partitions(partitions.into_iter().collect());
+        self
+    }
+
+    /// Lets this look on; several do so in the order in which they were added.
+    pub fn interceptor(mut self, interceptor: impl ConsumerInterceptor + 'static) -> Self {
+        self.interceptors.push(Box::new(interceptor));
         self
     }
 
@@ -129,6 +137,7 @@ impl ConsumerBuilder {
             },
             config,
             cluster,
+            interceptors: self.interceptors,
             state: Mutex::new(state),
             coordinator: Mutex::default(),
             driver,

@@ -3,6 +3,9 @@
 //! Control batches and records of aborted transactions are passed over; checksums are verified
 //! and batches decompressed when their turn comes, not before.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 

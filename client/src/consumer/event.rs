@@ -27,7 +27,7 @@ pub enum Event {
 }
 
 /// Which reading of a partition an acknowledgement is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Token {
     pub(super) assignment: u64,
     pub(super) seek: u64,

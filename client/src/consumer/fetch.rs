@@ -72,10 +72,15 @@ pub(super) struct Means<'a> {
     pub(super) now: Instant,
 }
 
+/// Bytes of a partition below which more is fetched while the application works on them.
+pub(super) fn ahead(config: &ConsumerConfig) -> usize {
+    config.max_partition_fetch_bytes.div_ceil(2)
+}
+
 /// Chooses what to fetch, beginning where the last plan ended, so that everyone gets a turn.
 pub(super) fn plan(state: &mut State, means: &Means<'_>) -> Plan {
     let mut plan = Plan::default();
-    let ahead = means.config.max_partition_fetch_bytes.div_ceil(2);
+    let ahead = ahead(means.config);
     let mut wanted: BTreeMap<i32, Vec<(Asked, i32)>> = BTreeMap::new();
     let after = state.last_fetched.clone();
     let (first, second): (Vec<_>, Vec<_>) = state
@@ -157,7 +162,7 @@ fn fetch(
     let mut list = Vec::with_capacity(wanted.len());
     for (asked, leader_epoch) in wanted {
         if let Some(held) = state.partitions.get_mut(&asked.partition) {
-            held.fetching = true;
+            held.fetch_begins();
         }
         let name = &asked.partition.topic;
         let partition = FetchPartition {

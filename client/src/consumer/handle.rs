@@ -284,14 +284,11 @@ impl ConsumerHandle {
         change: impl FnOnce(&mut super::partition::Partition) -> T,
     ) -> Result<T, Error> {
         let mut state = self.shared.state.lock();
-        let held = state.partitions.get_mut(partition);
-        let held = held.ok_or_else(|| {
-            Error::Invalid(format!("{partition} is not assigned to this consumer"))
-        })?;
-        let changed = change(held);
+        let changed = state.update(partition, change);
         drop(state);
         self.shared.driver.notify_one();
-        Ok(changed)
+        changed
+            .ok_or_else(|| Error::Invalid(format!("{partition} is not assigned to this consumer")))
     }
 
     /// Goes on reading a partition elsewhere. Records that were handed out before can no longer be

@@ -1,6 +1,9 @@
 //! Pure. One assigned partition: where it is read, what is buffered, what was handed out and what
 //! of that is done.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
@@ -73,6 +76,8 @@ pub(super) struct Partition {
     pub(super) fetch_after: Option<Instant>,
     /// It waits for its turn to hand out records.
     pub(super) queued: bool,
+    /// The task knows that more is to be fetched.
+    hungry: bool,
     /// The group wants it back.
     revoking: bool,
     pub(super) ends: Ends,
@@ -107,6 +112,7 @@ impl Partition {
             fetching: false,
             fetch_after: None,
             queued: false,
+            hungry: false,
             revoking: false,
             ends: Ends::default(),
             place: Place::Unknown(find),
@@ -215,6 +221,19 @@ impl Partition {
         (buffered < ahead).then_some(at)
     }
 
+    /// A fetch was sent.
+    pub(super) fn fetch_begins(&mut self) {
+        self.fetching = true;
+        self.hungry = false;
+    }
+
+    /// Whether more is to be fetched, the first time that this is so.
+    pub(super) fn becomes_hungry(&mut self, ahead: usize) -> bool {
+        let hungry = !self.hungry && self.wants_fetch(ahead).is_some();
+        self.hungry |= hungry;
+        hungry
+    }
+
     /// Takes what a fetch brought, if it is what was asked for last.
     pub(super) fn fetched(&mut self, from: Position, seek: u64, chunk: Chunk) {
         if !self.is_read() || self.seek != seek || self.fetch_at != Some(from) {
@@ -313,6 +332,11 @@ impl Partition {
     /// Whether something was handed out and is not done.
     pub(super) fn is_outstanding(&self) -> bool {
         !self.deliveries.is_empty()
+    }
+
+    /// Whether the application is to make progress on it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.is_outstanding() && !self.paused
     }
 
     /// All of the event with this number is done.

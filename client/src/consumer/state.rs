@@ -60,6 +60,10 @@ pub(super) struct State {
     failure: Option<Error>,
     pub(super) commits: Commits,
     pub(super) progress: Progress,
+    /// Partitions on which the application is to make progress.
+    waited_for: usize,
+    /// The task has something to do about what was handed out.
+    wake: bool,
     /// Partitions that may have records to hand out, in turn.
     ready: VecDeque<TopicPartition>,
     /// An acknowledgement came too late since the last commit.
@@ -91,6 +95,8 @@ impl State {
             failure: None,
             commits: Commits::default(),
             progress,
+            waited_for: 0,
+            wake: false,
             ready: VecDeque::new(),
             late: false,
             returned: false,
@@ -158,8 +164,30 @@ impl State {
 
     /// Forgets a partition; what was handed out of it can no longer be acknowledged.
     pub(super) fn remove(&mut self, partition: &TopicPartition) {
-        self.partitions.remove(partition);
+        let removed = self.partitions.remove(partition);
+        if removed.is_some_and(|held| held.is_waited_for()) {
+            self.waited_for -= 1;
+        }
         self.commits.fence(partition);
+    }
+
+    /// Changes a partition that is read.
+    pub(super) fn update<T>(
+        &mut self,
+        partition: &TopicPartition,
+        change: impl FnOnce(&mut Partition) -> T,
+    ) -> Option<T> {
+        let held = self.partitions.get_mut(partition)?;
+        let before = held.is_waited_for();
+        let changed = change(held);
+        let after = held.is_waited_for();
+        self.waited_for = self.waited_for + usize::from(after) - usize::from(before);
+        Some(changed)
+    }
+
+    /// Whether the task has to look at what was handed out since the last call.
+    pub(super) fn take_wake(&mut self) -> bool {
+        std::mem::take(&mut self.wake)
     }
 
     /// The group gave these partitions to this member.
@@ -242,10 +270,7 @@ impl State {
 
     /// When the application is taken to be stuck.
     pub(super) fn poll_deadline(&self) -> Option<Instant> {
-        let mut partitions = self.partitions.values();
-        let outstanding =
-            partitions.any(|partition| partition.is_outstanding() && !partition.paused);
-        let counts = self.is_subscribed() && outstanding;
+        let counts = self.is_subscribed() && self.waited_for > 0;
         counts.then(|| self.progress.deadline())
     }
 

@@ -21,9 +21,10 @@ use super::delivery::{Delivery, Slot};
 use super::partitioner::{Sticky, of_key};
 use super::record::ProducerRecord;
 use super::sequence::{Identity, Sequence};
+use super::transaction::machine::{Answer, Machine, Next, Refusal, Step};
 use crate::config::ProducerConfig;
 use crate::error::Error;
-use crate::metadata::Leader;
+use crate::metadata::{Leader, TopicPartition};
 use crate::retry::Backoff;
 
 pub(super) use drain::Drained;
@@ -68,6 +69,8 @@ pub(super) struct Accumulator {
     /// Batches with a lower id do not linger.
     flush_below: u64,
     spare: Spare,
+    /// None without a `transactional.id`.
+    pub(super) transactions: Option<Machine>,
 }
 
 /// What an append led to.
@@ -79,9 +82,11 @@ pub(super) struct Appended {
 
 impl Accumulator {
     pub(super) fn new(config: ProducerConfig, backoff: Backoff) -> Self {
+        let transactional = config.transactional_id.is_some();
         Self {
             config,
             backoff,
+            transactions: transactional.then(|| Machine::new(backoff)),
             topics: BTreeMap::new(),
             identity: None,
             next_id: 0,
@@ -91,9 +96,11 @@ impl Accumulator {
         }
     }
 
-    /// Queues a record that takes `cost` of the buffer. `leaders` are those of the topic.
+    /// Queues a record that takes `cost` of the buffer, in a transaction if it has a number.
+    /// `leaders` are those of the topic.
     pub(super) fn append(
         &mut self,
+        transaction: Option<u64>,
         record: &ProducerRecord,
         cost: usize,
         leaders: &[Leader],
@@ -103,6 +110,7 @@ impl Accumulator {
         let index = self.choose(record, cost, leaders, random)?;
         let partition = i32::try_from(index).unwrap_or(i32::MAX);
         let timestamp = record.timestamp.unwrap_or(wall_ms);
+        self.admit(transaction, &record.topic, partition)?;
         let queue = self.topics.get_mut(&record.topic);
         let queue = queue.and_then(|topic| topic.partitions.get_mut(index));
         let Some(queue) = queue else {
@@ -143,6 +151,55 @@ impl Accumulator {
             queue.fresh.push_back(batch);
             added = true;
             open = queue.fresh.back_mut();
+        }
+    }
+
+    /// Refuses a record that belongs to no transaction, or to one that takes no more.
+    fn admit(
+        &mut self,
+        transaction: Option<u64>,
+        topic: &Arc<str>,
+        partition: i32,
+    ) -> Result<(), Error> {
+        match (&mut self.transactions, transaction) {
+            (None, None) => Ok(()),
+            (Some(machine), Some(number)) => {
+                machine.admit(number, TopicPartition::new(Arc::clone(topic), partition))
+            }
+            (Some(_), None) => Err(Error::Invalid(
+                "a producer with a transactional.id writes in transactions only".to_owned(),
+            )),
+            (None, Some(_)) => Err(Error::Invalid(
+                "transactions need a transactional.id".to_owned(),
+            )),
+        }
+    }
+
+    /// What to ask a transaction's coordinator now.
+    pub(super) fn next_step(&mut self, now: Instant) -> Next {
+        let settled = self.outstanding.is_empty();
+        let machine = self.transactions.as_mut();
+        machine.map_or(Next::Nothing, |machine| machine.next(now, settled))
+    }
+
+    /// A coordinator has answered. `fraction` is random.
+    pub(super) fn step_answered(
+        &mut self,
+        step: &Step,
+        answer: Result<Answer, Refusal>,
+        now: Instant,
+        fraction: f64,
+    ) {
+        let machine = self.transactions.as_mut();
+        let next = machine.and_then(|machine| machine.answered(step, answer, now, fraction));
+        if let Some(identity) = next {
+            // Nothing is queued between transactions, so nothing is numbered.
+            for topic in self.topics.values_mut() {
+                for queue in &mut topic.partitions {
+                    queue.sequence = Sequence::default();
+                }
+            }
+            self.identity = Some(identity);
         }
     }
 
@@ -223,10 +280,23 @@ impl Accumulator {
         }
         for batch in batches {
             memory += batch.memory;
+            self.leaves_gap(&batch);
             batch.fail(error.clone());
             self.settled(batch.id);
         }
         memory
+    }
+
+    /// A batch is given up. In a transaction its number leaves a gap that only another epoch
+    /// closes.
+    fn leaves_gap(&mut self, batch: &Batch) {
+        if let Some(machine) = self
+            .transactions
+            .as_mut()
+            .filter(|_| batch.numbers.is_some())
+        {
+            machine.leaves_gap();
+        }
     }
 
     fn settled(&mut self, id: u64) {
@@ -315,6 +385,7 @@ pub(super) fn batch_options(config: &ProducerConfig) -> BatchOptions {
     BatchOptions {
         max_size: config.batch_size,
         compression: config.compression,
+        transactional: config.transactional_id.is_some(),
         level: config.level(),
         ..BatchOptions::default()
     }

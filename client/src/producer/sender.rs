@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
 use ottla_protocol::message::{
     InitProducerIdRequest, PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
-use ottla_protocol::{ErrorCode, StrBytes};
+use ottla_protocol::{ApiKey, ErrorCode, StrBytes};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
@@ -18,6 +17,8 @@ use super::Shared;
 use super::accumulator::Verdict;
 use super::batch::Batch;
 use super::sequence::Identity;
+use super::transaction::machine::{Answer, Next, Protocol, Refusal, Step};
+use super::transaction::step::{self, PRODUCE_V1, PRODUCE_V2};
 use crate::cluster::Topics;
 use crate::config::Acks;
 use crate::env::millis_i32;
@@ -32,55 +33,128 @@ type Returned = (i32, Vec<(Batch, Verdict)>);
 
 /// Runs until the producer is closed and nothing is left to send.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut under_way: FuturesUnordered<BoxFuture<Returned>> = FuturesUnordered::new();
-    let mut busy: BTreeMap<i32, usize> = BTreeMap::new();
-    let mut identity: OptionFuture<BoxFuture<Result<Identity, Error>>> = None.into();
-    let mut asking = false;
-    let mut refresh: OptionFuture<BoxFuture<()>> = None.into();
-    let mut refreshing = false;
+    let mut sender = Sender::new(shared);
     loop {
-        let drained = drain(&shared, &busy);
-        for (node, batches) in drained.requests {
-            *busy.entry(node).or_default() += 1;
-            under_way.push(Box::pin(send(Arc::clone(&shared), node, batches)));
-        }
-        if drained.needs_identity && !asking {
-            let ask: BoxFuture<_> = Box::pin(init_producer_id(Arc::clone(&shared)));
-            identity = Some(ask).into();
-            asking = true;
-        }
-        let stale = shared.take_stale(drained.leaderless);
-        if !stale.is_empty() && !refreshing {
-            let refreshed: BoxFuture<_> = Box::pin(refresh_metadata(Arc::clone(&shared), stale));
-            refresh = Some(refreshed).into();
-            refreshing = true;
-        }
-        if shared.is_closing() && under_way.is_empty() && shared.is_settled() {
+        let wake_at = sender.begin();
+        if sender.is_done() {
             break;
         }
-        let wake_at = drained.wake_at;
+        sender.wait(wake_at).await;
+    }
+    sender.shared.end_transactions();
+    sender.shared.cluster.close_lane(sender.shared.lane);
+}
+
+/// What the task has under way.
+struct Sender {
+    shared: Arc<Shared>,
+    requests: FuturesUnordered<BoxFuture<Returned>>,
+    /// How many of them go to each broker.
+    busy: BTreeMap<i32, usize>,
+    identity: Option<BoxFuture<Result<Identity, Error>>>,
+    refresh: Option<BoxFuture<()>>,
+    step: Option<BoxFuture<(Step, Result<Answer, Refusal>)>>,
+    /// Set when the producer closes: a transaction may take until then to end.
+    give_up_at: Option<Instant>,
+}
+
+impl Sender {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            requests: FuturesUnordered::new(),
+            busy: BTreeMap::new(),
+            identity: None,
+            refresh: None,
+            step: None,
+            give_up_at: None,
+        }
+    }
+
+    /// Begins all that can begin. Returns when to look again if nothing else happens.
+    fn begin(&mut self) -> Option<Instant> {
+        let shared = &self.shared;
+        let now = shared.cluster.env.now();
+        if shared.is_closing() {
+            let limit = now + shared.config.transaction_timeout;
+            shared.abandon(*self.give_up_at.get_or_insert(limit));
+        }
+        let mut drained = drain(shared, &self.busy);
+        for (node, batches) in std::mem::take(&mut drained.requests) {
+            *self.busy.entry(node).or_default() += 1;
+            let request = Box::pin(send(Arc::clone(shared), node, batches));
+            self.requests.push(request);
+        }
+        if drained.needs_identity && self.identity.is_none() {
+            self.identity = Some(Box::pin(init_producer_id(Arc::clone(shared))));
+        }
+        // While one is under way, those that come up wait for the next.
+        if self.refresh.is_none() {
+            let stale = shared.take_stale(std::mem::take(&mut drained.leaderless));
+            if !stale.is_empty() {
+                self.refresh = Some(Box::pin(refresh_metadata(Arc::clone(shared), stale)));
+            }
+        }
+        match next_step(shared) {
+            Next::Nothing => {}
+            Next::At(at) => drained.wake_by(at),
+            Next::Ask(step) => self.step = Some(Box::pin(step::ask(Arc::clone(shared), step))),
+        }
+        if let Some(at) = self.give_up_at.filter(|at| *at > now) {
+            drained.wake_by(at);
+        }
+        drained.wake_at
+    }
+
+    fn is_done(&self) -> bool {
+        self.shared.is_closing() && self.requests.is_empty() && self.shared.is_settled()
+    }
+
+    /// Waits until something comes back, or there may be something new.
+    async fn wait(&mut self, wake_at: Option<Instant>) {
+        let shared = &self.shared;
         tokio::select! {
             biased;
-            Some((node, returned)) = under_way.next() => {
-                if let Some(count) = busy.get_mut(&node) {
+            Some((node, returned)) = self.requests.next() => {
+                if let Some(count) = self.busy.get_mut(&node) {
                     *count = count.saturating_sub(1);
                 }
-                take_back(&shared, returned);
+                take_back(shared, returned);
             }
-            Some(answer) = &mut identity, if asking => {
-                asking = false;
-                match answer {
-                    Ok(new) => shared.accumulator.lock().set_identity(new),
-                    Err(error) if error.is_retriable() => {}
-                    Err(error) => shared.fail_queued(&error),
-                }
-            }
-            Some(()) = &mut refresh, if refreshing => refreshing = false,
+            answer = under_way(&mut self.identity) => match answer {
+                Ok(new) => shared.accumulator.lock().set_identity(new),
+                Err(error) if error.is_retriable() => {}
+                Err(error) => shared.fail_queued(&error),
+            },
+            (step, answer) = under_way(&mut self.step) => step_answered(shared, &step, answer),
+            () = under_way(&mut self.refresh) => {}
             () = shared.wake.notified() => {}
             () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
         }
     }
-    shared.cluster.close_lane(shared.lane);
+}
+
+/// The outcome of what is under way; waits for ever if nothing is.
+async fn under_way<T>(what: &mut Option<BoxFuture<T>>) -> T {
+    let Some(future) = what else {
+        return std::future::pending().await;
+    };
+    let outcome = future.await;
+    *what = None;
+    outcome
+}
+
+fn next_step(shared: &Shared) -> Next {
+    let now = shared.cluster.env.now();
+    let next = shared.accumulator.lock().next_step(now);
+    shared.has_turned();
+    next
+}
+
+fn step_answered(shared: &Shared, step: &Step, answer: Result<Answer, Refusal>) {
+    let (now, fraction) = (shared.cluster.env.now(), shared.cluster.env.fraction());
+    let mut accumulator = shared.accumulator.lock();
+    accumulator.step_answered(step, answer, now, fraction);
 }
 
 fn drain(shared: &Shared, busy: &BTreeMap<i32, usize>) -> super::accumulator::Drained {
@@ -178,12 +252,17 @@ async fn init_producer_id(shared: Arc<Shared>) -> Result<Identity, Error> {
 
 /// Sends one request and gives every batch its verdict.
 async fn send(shared: Arc<Shared>, node: i32, mut batches: Vec<Batch>) -> Returned {
+    let protocol = shared.protocol();
     let (request, ids) = match build(&shared, &mut batches) {
         Ok(request) => request,
         Err(error) => return (node, unanswered(batches, &CallError::unsent(error))),
     };
     // A topic without id can only be named by name.
     let cap = if ids { i16::MAX } else { BY_NAME };
+    let cap = match protocol {
+        Some(Protocol::V1) => cap.min(PRODUCE_V1),
+        Some(Protocol::V2) | None => cap,
+    };
     let now = shared.cluster.env.now();
     let deadline = batches
         .iter()
@@ -202,6 +281,10 @@ async fn send(shared: Arc<Shared>, node: i32, mut batches: Vec<Batch>) -> Return
             return (node, unanswered(batches, &CallError::unsent(error)));
         }
     };
+    if protocol == Some(Protocol::V2) && connection.serves_less(ApiKey::Produce, PRODUCE_V2) {
+        let error = Error::Unsupported("transactions that add partitions by themselves".to_owned());
+        return (node, unanswered(batches, &CallError::unsent(error)));
+    }
     if shared.config.acks == Acks::None {
         let sent = connection.send_unanswered(request, cap, timeout).await;
         let verdicts = match sent {
@@ -260,7 +343,7 @@ fn build(shared: &Shared, batches: &mut [Batch]) -> Result<(ProduceRequest, bool
     }
     let ids = topics.values().all(|topic| !topic.topic_id.is_nil());
     let request = ProduceRequest {
-        transactional_id: None,
+        transactional_id: shared.config.transactional_id.as_deref().map(Into::into),
         acks: match shared.config.acks {
             Acks::None => 0,
             Acks::Leader => 1,

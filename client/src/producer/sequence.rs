@@ -26,6 +26,9 @@ pub(super) struct Sequence {
     next: i32,
     /// What `next` would be if only acknowledged batches counted.
     acknowledged: i32,
+    /// The broker has numbered batches of this identity. Until then it takes whatever number comes
+    /// first, and one that overtook another would be accepted.
+    established: bool,
     unresolved: bool,
     bump: bool,
 }
@@ -75,7 +78,13 @@ impl Sequence {
             .map(|identity| (identity.producer_id, identity.epoch));
         if current == Some((numbers.producer_id, numbers.producer_epoch)) {
             self.acknowledged = advance(numbers.base_sequence, count);
+            self.established = true;
         }
+    }
+
+    /// Whether the broker would notice a batch that overtook another.
+    pub(super) fn is_established(&self) -> bool {
+        self.established
     }
 
     /// A numbered batch was given up.

@@ -232,11 +232,8 @@ pub struct BatchHeader {
 
 /// The `N` bytes of `head` from `at`. Only called with constants inside the head.
 fn field<const N: usize>(head: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
-    let mut bytes = [0; N];
-    for (to, from) in bytes.iter_mut().zip(head.iter().skip(at)) {
-        *to = *from;
-    }
-    bytes
+    let bytes = head.get(at..).and_then(|rest| rest.first_chunk());
+    bytes.copied().unwrap_or([0; N])
 }
 
 impl BatchHeader {

@@ -1,7 +1,28 @@
-//! A disk in memory that forgets what was not synced, and fails when it is told to. For tests.
+//! A disk in memory that lies as real ones do: it forgets what was not synced, tears and reorders
+//! writes, fails when it is told to, and turns bits over. For tests, of this crate and of others.
 //!
 //! Every change since the last sync is kept, so that a crash can be made of any moment: see
 //! [`Snapshot`]. Faults hit the calls that they name; see [`Fault`].
+//!
+//! ```
+//! use std::io::IoSlice;
+//! use std::path::Path;
+//! use ottla_storage::disk::simulated::{Loss, SimulatedDisk};
+//! use ottla_storage::disk::{Disk, OpenMode};
+//!
+//! let disk = SimulatedDisk::new();
+//! let file = disk.open(Path::new("file"), OpenMode::New)?;
+//! disk.sync_dir(Path::new(""))?;
+//! file.write_at(0, &[IoSlice::new(b"kept")])?;
+//! file.sync()?;
+//! file.write_at(4, &[IoSlice::new(b" or not")])?;
+//! for loss in disk.snapshot().losses(10, 1) {
+//!     let crashed = disk.snapshot().crash(loss);
+//!     let file = crashed.open(Path::new("file"), OpenMode::Existing)?;
+//!     assert_eq!(file.read_at(0, 4)?, "kept", "{loss:?}");
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
 #![allow(
     clippy::indexing_slicing,
     reason = "a fault of the simulation ends the test, as it should"
@@ -13,14 +34,15 @@ mod node;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 pub use self::crash::{Loss, SECTORS, Snapshot};
 use self::fault::Armed;
@@ -28,7 +50,7 @@ pub use self::fault::{Call, Fault, FaultKind, Operation};
 use self::node::{FileChange, Image, Node, not_found};
 use super::{DirEntry, Disk, DiskFile, DiskLock, OpenMode};
 
-/// Called after each call that succeeded, without a lock held.
+/// Called after each call, in the thread that made it, without a lock held.
 pub type Observer = Arc<dyn Fn(&Call) + Send + Sync>;
 
 struct State {
@@ -39,11 +61,16 @@ struct State {
     faults: Vec<Armed>,
     /// Files whose path contains this cannot grow or be created.
     full: Option<String>,
+    /// Syncs of files whose path contains this wait.
+    held: Option<String>,
     dies_at: Option<u64>,
     /// Calls so far: all, changes, syncs.
     calls: u64,
     changes: u64,
     syncs: u64,
+    /// How long calls take, and have taken, in a time that does not pass.
+    delays: BTreeMap<Operation, Duration>,
+    elapsed: Duration,
     observer: Option<Observer>,
 }
 
@@ -51,6 +78,8 @@ struct State {
 #[derive(Clone)]
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
+    /// Syncs are no longer held.
+    let_go: Arc<Condvar>,
 }
 
 impl Default for SimulatedDisk {
@@ -79,14 +108,18 @@ impl SimulatedDisk {
             generation: 0,
             faults: Vec::new(),
             full: None,
+            held: None,
             dies_at: None,
             calls: 0,
             changes: 0,
             syncs: 0,
+            delays: BTreeMap::new(),
+            elapsed: Duration::ZERO,
             observer: None,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
+            let_go: Arc::default(),
         }
     }
 
@@ -98,7 +131,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// Has `observer` called after each call that succeeds.
+    /// Has `observer` called after each call.
     pub fn observe(&self, observer: Observer) {
         self.state.lock().observer = Some(observer);
     }
@@ -108,11 +141,13 @@ impl SimulatedDisk {
         let mut state = self.state.lock();
         state.image = state.image.crash(loss);
         state.revive();
+        self.let_go.notify_all();
     }
 
     /// Ends the process: what was written stays, open files and locks are dead, faults are gone.
     pub fn kill(&self) {
         self.state.lock().revive();
+        self.let_go.notify_all();
     }
 
     /// All operations from the `n`th change on fail, until the power is lost or the process killed.
@@ -127,16 +162,57 @@ impl SimulatedDisk {
         self.state.lock().faults.push(Armed::new(fault));
     }
 
-    /// Ends all faults.
+    /// Ends all faults, and lets held syncs go.
     pub fn heal(&self) {
         let mut state = self.state.lock();
         state.faults.clear();
         state.full = None;
+        state.held = None;
+        self.let_go.notify_all();
+    }
+
+    /// Reads of files whose path contains `pattern` fail.
+    pub fn fail_reads(&self, pattern: &str) {
+        self.inject(Fault {
+            operation: Some(Operation::Read),
+            path: pattern.to_owned(),
+            after: 0,
+            kind: FaultKind::Io,
+            lasting: true,
+        });
+    }
+
+    /// Syncs of files whose path contains `pattern` wait until [`SimulatedDisk::let_syncs_go`].
+    pub fn hold_syncs(&self, pattern: &str) {
+        self.state.lock().held = Some(pattern.to_owned());
+    }
+
+    /// Undoes [`SimulatedDisk::hold_syncs`].
+    pub fn let_syncs_go(&self) {
+        self.state.lock().held = None;
+        self.let_go.notify_all();
+    }
+
+    /// From now on, each such call takes so long. Nobody waits: the time adds up in
+    /// [`SimulatedDisk::elapsed`], for who has a clock to move.
+    pub fn slow_down(&self, operation: Operation, by: Duration) {
+        self.state.lock().delays.insert(operation, by);
+    }
+
+    /// How long all calls took together.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.state.lock().elapsed
     }
 
     /// Files whose path contains `pattern` cannot grow or be created.
     pub fn fill(&self, pattern: &str) {
         self.state.lock().full = Some(pattern.to_owned());
+    }
+
+    /// Undoes [`SimulatedDisk::fill`].
+    pub fn make_room(&self) {
+        self.state.lock().full = None;
     }
 
     /// Syncs of files and directories whose path contains `pattern` fail, and lose what they should
@@ -197,8 +273,8 @@ impl SimulatedDisk {
     ) -> io::Result<T> {
         let mut state = self.state.lock();
         let number = state.calls;
-        let fault = state.begin(operation, path)?;
-        let done = act(&mut state, fault)?;
+        let begun = state.begin(operation, path);
+        let done = begun.and_then(|fault| act(&mut state, fault));
         let observer = state.observer.clone();
         drop(state);
         if let Some(observer) = observer {
@@ -206,9 +282,10 @@ impl SimulatedDisk {
                 number,
                 operation,
                 path: path.to_owned(),
+                failed: done.is_err(),
             });
         }
-        Ok(done)
+        done
     }
 }
 
@@ -217,6 +294,7 @@ impl State {
         self.generation += 1;
         self.locks.clear();
         self.full = None;
+        self.held = None;
         self.faults.clear();
         self.dies_at = None;
     }
@@ -224,6 +302,7 @@ impl State {
     /// Counts a call. Answers how it half fails; one that fails as a whole is an error.
     fn begin(&mut self, operation: Operation, path: &Path) -> io::Result<Option<FaultKind>> {
         self.calls += 1;
+        self.elapsed += self.delays.get(&operation).copied().unwrap_or_default();
         if self.dies_at.is_some_and(|at| self.changes >= at) {
             return Err(io::Error::other("the disk is gone"));
         }
@@ -240,12 +319,14 @@ impl State {
     }
 
     fn room(&self, path: &Path) -> io::Result<()> {
-        match &self.full {
-            Some(pattern) if path.to_string_lossy().contains(pattern.as_str()) => {
-                Err(FaultKind::Full.error())
-            }
-            _ => Ok(()),
+        if names(self.full.as_ref(), path) {
+            return Err(FaultKind::Full.error());
         }
+        Ok(())
+    }
+
+    fn holds(&self, path: &Path) -> bool {
+        names(self.held.as_ref(), path)
     }
 
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<usize> {
@@ -262,6 +343,10 @@ impl State {
             }
         }
     }
+}
+
+fn names(pattern: Option<&String>, path: &Path) -> bool {
+    pattern.is_some_and(|pattern| path.to_string_lossy().contains(pattern.as_str()))
 }
 
 impl Disk for SimulatedDisk {
@@ -368,8 +453,14 @@ impl SimulatedFile {
         operation: Operation,
         act: impl FnOnce(&mut State, Option<FaultKind>) -> io::Result<T>,
     ) -> io::Result<T> {
-        if self.disk.state.lock().generation != self.generation {
-            return Err(io::Error::other("the file was opened before the crash"));
+        {
+            let mut state = self.disk.state.lock();
+            while operation == Operation::Sync && state.holds(&self.path) {
+                self.disk.let_go.wait(&mut state);
+            }
+            if state.generation != self.generation {
+                return Err(io::Error::other("the file was opened before the crash"));
+            }
         }
         self.disk.perform(operation, &self.path, act)
     }

@@ -4,7 +4,7 @@ use parking_lot::Mutex as PlainMutex;
 
 use super::*;
 use crate::disk::Disk;
-use crate::disk::faulty::{FaultyDisk, Unsynced};
+use crate::disk::simulated::{Loss, SimulatedDisk};
 
 const DIRECTORY: Uuid = Uuid::from_u128(42);
 const SMALL: JournalOptions = JournalOptions {
@@ -76,7 +76,7 @@ const START: Cursor = Cursor {
     group_sequence: 1,
 };
 
-fn open(disk: &FaultyDisk, low: Cursor) -> Opened {
+fn open(disk: &SimulatedDisk, low: Cursor) -> Opened {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let dir = Path::new("journal");
     let (files, found) = JournalFiles::open(&disk, dir, DIRECTORY).unwrap();
@@ -123,7 +123,7 @@ fn append(journal: &Journal<TestLog>, log: &Arc<TestLog>, ends: std::ops::Range<
 
 #[test]
 fn a_commit_follows_each_append() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     append(&open(&disk, START).journal, &log, 1..4, 100);
     assert_eq!(*log.committed.lock(), [1, 2, 3]);
@@ -131,10 +131,10 @@ fn a_commit_follows_each_append() {
 
 #[test]
 fn what_was_committed_is_read_back_after_a_power_loss() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     append(&open(&disk, START).journal, &log, 1..5, 5000);
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     let opened = open(&disk, START);
     assert_eq!(opened.redone, [1, 2, 3, 4]);
     assert!(!opened.damaged);
@@ -142,7 +142,7 @@ fn what_was_committed_is_read_back_after_a_power_loss() {
 
 #[test]
 fn many_queued_appends_share_one_sync() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     for end in 1..=20 {
@@ -156,7 +156,7 @@ fn many_queued_appends_share_one_sync() {
 
 #[test]
 fn files_are_recycled_and_reading_starts_at_the_last_checkpoint() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     append(&journal, &log, 1..200, 3000);
@@ -167,7 +167,7 @@ fn files_are_recycled_and_reading_starts_at_the_last_checkpoint() {
         disk.list(Path::new("journal")).unwrap().len(),
         SMALL.max_files
     );
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     let opened = open(&disk, low);
     assert_eq!(opened.redone, [200, 201, 202]);
     assert!(!opened.damaged);
@@ -175,7 +175,7 @@ fn files_are_recycled_and_reading_starts_at_the_last_checkpoint() {
 
 #[test]
 fn a_restarted_journal_goes_on_behind_the_old_one() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     append(&journal, &log, 1..3, 100);
@@ -186,7 +186,7 @@ fn a_restarted_journal_goes_on_behind_the_old_one() {
 
 #[test]
 fn a_torn_last_group_is_not_read() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     append(&open(&disk, START).journal, &log, 1..4, 5000);
     let file = Path::new("journal").join(crate::layout::journal_file(0));
@@ -198,7 +198,7 @@ fn a_torn_last_group_is_not_read() {
 
 #[test]
 fn damage_before_an_intact_group_is_told_from_a_torn_end() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     append(&open(&disk, START).journal, &log, 1..4, 5000);
     let file = Path::new("journal").join(crate::layout::journal_file(0));
@@ -210,7 +210,7 @@ fn damage_before_an_intact_group_is_told_from_a_torn_end() {
 
 #[test]
 fn a_damaged_file_header_costs_nothing() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     append(&open(&disk, START).journal, &log, 1..4, 5000);
     let file = Path::new("journal").join(crate::layout::journal_file(0));
@@ -220,7 +220,7 @@ fn a_damaged_file_header_costs_nothing() {
 
 #[test]
 fn a_failed_sync_ends_the_journal_for_good() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     append(&journal, &log, 1..3, 100);
@@ -239,7 +239,7 @@ fn a_failed_sync_ends_the_journal_for_good() {
 
 #[test]
 fn a_full_disk_leaves_the_journal_with_the_files_it_has() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     disk.fill("journal");
@@ -250,7 +250,7 @@ fn a_full_disk_leaves_the_journal_with_the_files_it_has() {
 
 #[test]
 fn appends_are_refused_while_no_checkpoint_can_be_stored() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     append(&journal, &log, 1..2, 3000);
@@ -265,7 +265,7 @@ fn appends_are_refused_while_no_checkpoint_can_be_stored() {
 
 #[test]
 fn an_append_larger_than_a_file_is_refused_before_it_is_written() {
-    let journal = open(&FaultyDisk::new(), START).journal;
+    let journal = open(&SimulatedDisk::new(), START).journal;
     assert_eq!(
         journal.admit(64 << 10, true),
         Err(Refused::TooLarge { limit: 57_264 })
@@ -274,7 +274,7 @@ fn an_append_larger_than_a_file_is_refused_before_it_is_written() {
 
 #[test]
 fn a_large_append_skips_the_small_first_file() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     append(&journal, &log, 1..2, 50_000);
@@ -284,7 +284,7 @@ fn a_large_append_skips_the_small_first_file() {
 
 #[test]
 fn a_full_queue_makes_appends_wait_for_the_writer() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let log = TestLog::new(0);
     let journal = open(&disk, START).journal;
     for end in 1..=22 {

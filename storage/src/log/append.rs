@@ -293,7 +293,7 @@ impl Log {
             return Ok(());
         }
         let log_end_offset = self.offsets().log_end_offset;
-        let new = Arc::new(Segment::create(self.home.clone(), log_end_offset)?);
+        let new = Arc::new(Segment::create(self.new_home(), log_end_offset)?);
         let file = new.file()?;
         self.seal(writer, log_end_offset);
         {

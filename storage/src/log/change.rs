@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::open::{first_timestamp, store_log_start};
 use super::{FlushPoint, Log, Writer, replay};
 use crate::disk::{DiskFile, OpenMode};
-use crate::error::{ChangeError, Failed, ReadError};
+use crate::error::{ChangeError, Failed, ReadError, Shortage};
 use crate::layout::{log_file, temporary_file};
 use crate::offsets::LogPosition;
 use crate::producer_snapshot::{self, Snapshot};
@@ -46,8 +46,13 @@ impl Log {
                 limit: offsets.high_watermark,
             });
         }
-        self.keep_producers(to)?;
-        store_log_start(&self.home, &self.identity, to)?;
+        match self.store_start(to) {
+            Err(error) if Shortage::of(&error) == Some(Shortage::Space) => {
+                self.make_room(to);
+                self.store_start(to)?;
+            }
+            stored => stored?,
+        }
         self.offsets.lock().advance_log_start(to);
         if Arc::make_mut(&mut self.leader_epochs.write()).truncate_from_start(to) {
             self.writer.lock().epochs_changed = true;
@@ -63,6 +68,31 @@ impl Log {
             self.disk().sync_dir(&self.home.dir)?;
         }
         Ok(to)
+    }
+
+    /// Stores that the log starts at `to`.
+    fn store_start(&self, to: i64) -> io::Result<()> {
+        self.keep_producers(to)?;
+        store_log_start(self.disk(), &self.home.dir, &self.identity, to)
+    }
+
+    /// Gives back what a full disk holds for the sake of speed only: deletion must not need room
+    /// that there is not. The reserve of the active segment, and indexes of segments that go.
+    fn make_room(&self, to: i64) {
+        {
+            let mut writer = self.writer.lock();
+            let size = writer.active.size();
+            if writer.file.truncate(size).is_ok() {
+                writer.reserved = size;
+            }
+        }
+        for [segment, next] in self.segments().array_windows() {
+            if next.base_offset() <= to
+                && let Err(error) = segment.remove_indexes()
+            {
+                tracing::warn!(dir = %self.home.dir.display(), %error, "index not removed");
+            }
+        }
     }
 
     /// Before batches below `to` go: what they say of producers must be durable elsewhere.
@@ -82,6 +112,12 @@ impl Log {
         if producer_snapshot::sync_between(disk, dir, usable)? {
             return Ok(());
         }
+        self.store_producers()
+    }
+
+    /// Stores what is known of producers, durably.
+    pub(super) fn store_producers(&self) -> io::Result<()> {
+        let (disk, dir) = (self.disk(), &self.home.dir);
         let (log_end_offset, bytes, epochs) = {
             let writer = self.writer.lock();
             let snapshot = Snapshot::new(&writer.producers, &self.segments());

@@ -8,20 +8,21 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::tail::{Tail, TailFacts, Verdict, verdict};
-use super::{CommitSink, FlushPoint, Log, LogIdentity, Status, Writer, replay};
+use super::compact::CleanerState;
+use super::{CommitSink, FlushPoint, Log, LogIdentity, Status, Tail, Writer, replay};
 use crate::config::{Durability, LogConfig};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{OpenError, ReadError};
 use crate::layout::{LOG_START_OFFSET_CHECKPOINT, LogFile, log_file};
 use crate::offsets::{LogPosition, OffsetState};
 use crate::partition_metadata::{PartitionMetadata, StoredDurability};
-use crate::segment::{Check, Segment, SegmentHome, SegmentIndex, SegmentScan};
-use crate::text_checkpoint::{format, parse, read_file, replace_file};
+use crate::recovery::{Found, Verdict, verdict};
+use crate::segment::{Check, Segment, SegmentHome, SegmentIndex, SegmentScan, swap};
+use crate::text_checkpoint::{load_offset, store_offset};
 
 /// The tail of a log as a scan found it.
 struct TailScan {
-    facts: TailFacts,
+    found: Found,
     /// Number of the first segment that was scanned.
     first: usize,
     /// The last segment to keep, and what is in it; `None` when there is no segment.
@@ -55,6 +56,7 @@ impl Log {
         };
         check_metadata(&home, &identity, sink.is_some())?;
         let stored_start = load_log_start(&*home.disk, dir)?;
+        let cleaner = CleanerState::load(&home)?;
         let found = find_segments(&home, stored_start)?;
         let scan = scan_tail(&found, tail, stored_start)?;
         let segments = settle(&home, found, scan, tail, stored_start)?;
@@ -104,6 +106,7 @@ impl Log {
             offsets: Mutex::new(offsets),
             leader_epochs: RwLock::new(Arc::new(rebuilt.leader_epochs)),
             warm: Mutex::new(VecDeque::new()),
+            cleaner,
         }))
     }
 }
@@ -171,40 +174,34 @@ fn check_metadata(
 
 /// The stored start of the log in `dir`; 0 when there is none.
 pub(crate) fn load_log_start(disk: &dyn Disk, dir: &Path) -> io::Result<i64> {
-    let Some(bytes) = read_file(disk, &dir.join(LOG_START_OFFSET_CHECKPOINT))? else {
-        return Ok(0);
-    };
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    match parse(text).as_deref() {
-        Some([line]) => line
-            .rsplit_once(' ')
-            .and_then(|(_, offset)| offset.parse().ok())
-            .filter(|offset: &i64| *offset >= 0),
-        _ => None,
-    }
-    .ok_or_else(|| {
-        io::Error::new(
+    match load_offset(disk, &dir.join(LOG_START_OFFSET_CHECKPOINT))? {
+        None => Ok(0),
+        Some(Some(offset)) => Ok(offset),
+        Some(None) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "log-start-offset-checkpoint is damaged",
-        )
-    })
+        )),
+    }
 }
 
 /// Stores the start of the log in `dir` durably.
-pub(super) fn store_log_start(
-    home: &SegmentHome,
+pub(crate) fn store_log_start(
+    disk: &dyn Disk,
+    dir: &Path,
     identity: &LogIdentity,
     offset: i64,
 ) -> io::Result<()> {
-    let line = format!("{} {} {offset}", identity.topic, identity.partition);
-    let text = format(std::iter::once(line));
-    let path = home.dir.join(LOG_START_OFFSET_CHECKPOINT);
-    replace_file(&*home.disk, &path, text.as_bytes())
+    let path = dir.join(LOG_START_OFFSET_CHECKPOINT);
+    let LogIdentity {
+        topic, partition, ..
+    } = identity;
+    store_offset(disk, &path, topic, *partition, offset)
 }
 
 /// The segments on the disk, ascending, without those that lie below the start of the log.
 /// Removes what interrupted writes and removals left.
 fn find_segments(home: &SegmentHome, stored_start: i64) -> io::Result<Vec<Arc<Segment>>> {
+    swap::finish_all(&*home.disk, &home.dir)?;
     let entries = home.disk.list(&home.dir)?;
     let mut bases: Vec<i64> = Vec::new();
     for entry in &entries {
@@ -256,8 +253,11 @@ fn scan_tail(segments: &[Arc<Segment>], tail: Tail, stored_start: i64) -> io::Re
     };
     let first = super::read::first_segment(segments, verify_from);
     let mut result = TailScan {
-        facts: TailFacts {
-            found_end: stored_start,
+        found: Found {
+            starts_late: segments
+                .first()
+                .is_some_and(|first| first.base_offset() > stored_start),
+            end: stored_start,
             invalid: None,
             valid_behind: false,
         },
@@ -265,8 +265,8 @@ fn scan_tail(segments: &[Arc<Segment>], tail: Tail, stored_start: i64) -> io::Re
         last: None,
     };
     for (number, segment) in segments.iter().enumerate().skip(first) {
-        if result.last.is_some() && result.facts.found_end != segment.base_offset() {
-            result.facts.invalid =
+        if result.last.is_some() && result.found.end != segment.base_offset() {
+            result.found.invalid =
                 Some(format!("segment {} does not follow", segment.base_offset()));
             break;
         }
@@ -274,16 +274,16 @@ fn scan_tail(segments: &[Arc<Segment>], tail: Tail, stored_start: i64) -> io::Re
         if !scan.consistent {
             scan = segment.scan(SegmentIndex::default(), &check)?;
         }
-        result.facts.found_end = scan.next_offset;
-        result.facts.invalid.clone_from(&scan.invalid);
+        result.found.end = scan.next_offset;
+        result.found.invalid.clone_from(&scan.invalid);
         let stop = scan.invalid.is_some() || scan.next_offset >= check.stop_at;
         result.last = Some((number, scan));
         if stop {
             break;
         }
     }
-    if result.facts.invalid.is_some() && matches!(tail, Tail::Scan { .. }) {
-        result.facts.valid_behind = valid_behind(segments, &result)?;
+    if result.found.invalid.is_some() && matches!(tail, Tail::Scan { .. }) {
+        result.found.valid_behind = valid_behind(segments, &result)?;
     }
     Ok(result)
 }
@@ -296,7 +296,8 @@ fn valid_behind(segments: &[Arc<Segment>], scan: &TailScan) -> io::Result<bool> 
     for (at, segment) in segments.iter().enumerate().skip(*number) {
         let start = if at == *number { last.end } else { 0 };
         let file = segment.file()?;
-        if replay::has_intact_batch(&*file, start..segment.size(), scan.facts.found_end)? {
+        let found = replay::find_intact_batch(&*file, start..segment.size(), scan.found.end)?;
+        if found.is_some() {
             return Ok(true);
         }
     }
@@ -312,12 +313,12 @@ fn settle(
     tail: Tail,
     stored_start: i64,
 ) -> Result<Vec<Arc<Segment>>, OpenError> {
-    let found_end = scan.facts.found_end;
+    let found_end = scan.found.end;
     let quarantine = |reason: String| OpenError::Quarantined {
         offset: found_end,
         reason,
     };
-    match verdict(tail, &scan.facts) {
+    match verdict(tail, &scan.found) {
         Verdict::Quarantine(reason) => return Err(quarantine(reason)),
         Verdict::Keep | Verdict::Cut => {}
     }
@@ -346,7 +347,7 @@ fn settle(
         }
         active.adopt(scanned);
     }
-    if !matches!(tail, Tail::Clean) {
+    if !tail.is_closed() {
         for segment in segments.iter().skip(scan.first) {
             segment.file()?.sync()?;
         }

@@ -235,7 +235,8 @@ pub(super) fn first_segment(segments: &[Arc<Segment>], from: i64) -> usize {
 /// Where reads of `segment` end, given where reads of the log end.
 pub(super) fn limit_in(segment: &Segment, end: LogPosition) -> u64 {
     if segment.base_offset() == end.segment_base {
-        end.position
+        // A smaller one may have taken the segment's place since `end` was asked for.
+        end.position.min(segment.size())
     } else {
         segment.size()
     }

@@ -92,16 +92,32 @@ fn reset_aborted(
     segments: &[Arc<Segment>],
     summaries: &BTreeMap<i64, AbortedSummary>,
 ) -> io::Result<bool> {
+    let first_base = segments.first().map_or(0, |first| first.base_offset());
+    let is_there = |base: &i64| {
+        segments
+            .binary_search_by_key(base, |segment| segment.base_offset())
+            .is_ok()
+    };
+    // Compaction has made one of several since.
+    if !summaries
+        .range(first_base..)
+        .all(|(base, _)| is_there(base))
+    {
+        return forget_aborted(segments).map(|()| false);
+    }
     for segment in segments {
         let summary = summaries.get(&segment.base_offset()).copied();
         if !segment.reset_aborted(summary)? {
-            for segment in segments {
-                segment.reset_aborted(None)?;
-            }
-            return Ok(false);
+            return forget_aborted(segments).map(|()| false);
         }
     }
     Ok(true)
+}
+
+fn forget_aborted(segments: &[Arc<Segment>]) -> io::Result<()> {
+    segments
+        .iter()
+        .try_for_each(|segment| segment.reset_aborted(None).map(drop))
 }
 
 fn take_in(
@@ -166,13 +182,13 @@ fn marker_of(
     }
 }
 
-/// Whether some batch of a log that goes on at `next_offset` lies intact in this range of a file,
+/// The first batch of a log that goes on at `next_offset` that lies intact in this range of a file,
 /// at whatever position: what is in front of it may be of any length.
-pub(super) fn has_intact_batch(
+pub(crate) fn find_intact_batch(
     file: &dyn DiskFile,
     range: Range<u64>,
     next_offset: i64,
-) -> io::Result<bool> {
+) -> io::Result<Option<Batch>> {
     let mut start = range.start;
     while range.end.saturating_sub(start) >= as_u64(HEADER_LEN) {
         let room = usize::try_from(range.end - start).unwrap_or(usize::MAX);
@@ -185,14 +201,14 @@ pub(super) fn has_intact_batch(
             if is_plausible(&header, next_offset, range.end - position) {
                 let batch = file.read_at(position, header.size())?;
                 if header.verify_crc(&batch).is_ok() {
-                    return Ok(true);
+                    return Ok(Some(Batch { position, header }));
                 }
             }
         }
         // The last header of this window may be cut off.
         start += as_u64(window.len() - (HEADER_LEN - 1));
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn is_plausible(header: &BatchHeader, next_offset: i64, room: u64) -> bool {

@@ -17,6 +17,7 @@ use crate::error::OpenError;
 mod append;
 mod change;
 mod commit;
+mod compaction;
 mod model;
 mod recover;
 mod timestamp;

@@ -88,10 +88,12 @@ fn search(
 ) -> Result<Option<TimestampOffset>, ReadError> {
     let largest = segment.largest_timestamp()?;
     if largest.is_none_or(|largest| largest.timestamp < timestamp) {
+        segment.check_whole()?;
         return Ok(None);
     }
     let from = segment.offset_of_time_entry(|index| index.time_before(timestamp))?;
     let Some(first) = segment.locate(from.max(start), limit)? else {
+        segment.check_whole()?;
         return Ok(None);
     };
     let mut scanner = segment.scanner(first.position..limit)?;
@@ -106,6 +108,7 @@ fn search(
             return Ok(Some(found));
         }
     }
+    segment.check_whole()?;
     Ok(None)
 }
 
@@ -113,7 +116,9 @@ fn search(
 fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<Batch>, ReadError> {
     let base = segment.base_offset();
     let limit = limit_in(segment, end);
-    let Some(known) = segment.largest_timestamp()? else {
+    let known = segment.largest_timestamp()?;
+    segment.check_whole()?;
+    let Some(known) = known else {
         return Ok(None);
     };
     let offset_of = |entry: TimeEntry| base + i64::from(entry.relative_offset);
@@ -136,7 +141,9 @@ fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<
         .map_err(|error| segment.corrupt(error))?
     {
         let timestamp = batch.header.max_timestamp;
-        if timestamp >= 0 && largest.is_none_or(|largest| timestamp > largest.header.max_timestamp)
+        if timestamp >= 0
+            && batch.header.record_count > 0
+            && largest.is_none_or(|largest| timestamp > largest.header.max_timestamp)
         {
             largest = Some(batch);
         }

@@ -1,6 +1,6 @@
 //! Shell. Puts the bytes of the journal back into the segments, where they differ.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ struct Target {
 /// Applies the journal's entries in their order.
 pub(crate) struct Redo<'a> {
     disk: &'a dyn Disk,
-    targets: HashMap<LogKey, Target>,
+    targets: BTreeMap<LogKey, Target>,
     open: HashMap<(LogKey, i64), Arc<dyn DiskFile>>,
     touched: BTreeSet<(LogKey, i64)>,
     written: u64,
@@ -46,7 +46,7 @@ impl<'a> Redo<'a> {
     pub(crate) fn new(disk: &'a dyn Disk) -> Self {
         Self {
             disk,
-            targets: HashMap::new(),
+            targets: BTreeMap::new(),
             open: HashMap::new(),
             touched: BTreeSet::new(),
             written: 0,
@@ -92,21 +92,22 @@ impl<'a> Redo<'a> {
         let size = file.size()?;
         if size < header.position {
             self.hole(key);
-            return Ok(());
         }
         self.touched.insert((key, header.segment_base));
-        let known = usize::try_from(size - header.position).unwrap_or(usize::MAX);
+        // Behind a hole as well: the journal is about to be given up, and a repair needs them.
+        let known = usize::try_from(size.saturating_sub(header.position)).unwrap_or(usize::MAX);
         let known = known.min(entry.bytes.len());
-        let found = file.read_at(header.position, known)?;
-        if found.len() < entry.bytes.len() || found != entry.bytes {
-            file.write_at(header.position, &[IoSlice::new(&entry.bytes)])?;
+        let found = file.read_at(header.position.min(size), known)?;
+        // Even where it is there: a sync that failed may have left pages that look clean and are
+        // on no disk, and only what is written again is synced again.
+        file.write_at(header.position, &[IoSlice::new(&entry.bytes)])?;
+        if found != entry.bytes {
             self.written += entry.bytes.len() as u64;
         }
         Ok(())
     }
 
-    /// The segment's file, created when it is missing and begins here; `None` when it was
-    /// deleted, or when its beginning is missing.
+    /// The segment's file, created when it is missing; `None` when it was deleted.
     fn segment(
         &mut self,
         key: LogKey,
@@ -125,14 +126,14 @@ impl<'a> Redo<'a> {
         };
         if !segments.contains(&base) {
             // One that was deleted and is created again here goes when the log is opened.
-            if header.position > 0 {
-                if header.end_offset > target.log_start_offset {
-                    self.hole(key);
-                }
+            if header.position > 0 && header.end_offset <= target.log_start_offset {
                 return Ok(None);
             }
             segments.insert(base);
             target.created = true;
+            if header.position > 0 {
+                target.redone.get_or_insert_default().hole = true;
+            }
         }
         let path = layout::log_file(&target.dir, base);
         let file = self.disk.open(&path, OpenMode::Any)?;
@@ -153,7 +154,7 @@ impl<'a> Redo<'a> {
     /// have been in the page cache only, and the journal is about to be given up (D4).
     ///
     /// Returns what was found for each log and the number of bytes written.
-    pub(crate) fn finish(mut self) -> io::Result<(HashMap<LogKey, Redone>, u64)> {
+    pub(crate) fn finish(self) -> io::Result<(HashMap<LogKey, Redone>, u64)> {
         for (key, base) in &self.touched {
             let Some(target) = self.targets.get(key) else {
                 continue;
@@ -168,7 +169,7 @@ impl<'a> Redo<'a> {
             file.sync()?;
         }
         let mut redone = HashMap::new();
-        for (key, target) in self.targets.drain() {
+        for (key, target) in self.targets {
             if target.created {
                 self.disk.sync_dir(&target.dir)?;
             }
@@ -197,7 +198,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::disk::faulty::{FaultyDisk, Unsynced};
+    use crate::disk::simulated::{Loss, SimulatedDisk};
 
     const KEY: LogKey = LogKey {
         topic_id: Uuid::from_u128(1),
@@ -219,8 +220,8 @@ mod tests {
     }
 
     /// A log with these segments, all on disk.
-    fn disk(segments: &[(i64, &[u8])]) -> FaultyDisk {
-        let disk = FaultyDisk::new();
+    fn disk(segments: &[(i64, &[u8])]) -> SimulatedDisk {
+        let disk = SimulatedDisk::new();
         let dir = Path::new("t-0");
         disk.create_dir(dir).unwrap();
         disk.sync_dir(Path::new("")).unwrap();
@@ -235,12 +236,12 @@ mod tests {
         disk
     }
 
-    fn redo(disk: &FaultyDisk, durable_end: i64, entries: &[RedoEntry]) -> Option<Redone> {
+    fn redo(disk: &SimulatedDisk, durable_end: i64, entries: &[RedoEntry]) -> Option<Redone> {
         redo_from(disk, 0, durable_end, entries)
     }
 
     fn redo_from(
-        disk: &FaultyDisk,
+        disk: &SimulatedDisk,
         log_start_offset: i64,
         durable_end: i64,
         entries: &[RedoEntry],
@@ -251,11 +252,11 @@ mod tests {
             redo.apply(entry).unwrap();
         }
         let (redone, _) = redo.finish().unwrap();
-        disk.lose_power(Unsynced::Lost);
+        disk.lose_power(Loss::Everything);
         redone.get(&KEY).copied()
     }
 
-    fn contents(disk: &FaultyDisk, base: i64) -> Option<Bytes> {
+    fn contents(disk: &SimulatedDisk, base: i64) -> Option<Bytes> {
         let path = layout::log_file(Path::new("t-0"), base);
         let file = disk.open(&path, OpenMode::Existing).ok()?;
         let len = usize::try_from(file.size().unwrap()).unwrap();
@@ -276,6 +277,29 @@ mod tests {
         let entries = [entry(0, 2, 2, b"bb"), entry(0, 4, 3, b"cc")];
         assert_eq!(redo(&disk, 0, &entries), whole(3));
         assert_eq!(contents(&disk, 0).unwrap(), "aabbcc");
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_in_memory_only_is_written_again() {
+        let disk = SimulatedDisk::new();
+        let dir = Path::new("t-0");
+        disk.create_dir(dir).unwrap();
+        disk.sync_dir(Path::new("")).unwrap();
+        let path = layout::log_file(dir, 0);
+        let file = disk.open(&path, OpenMode::New).unwrap();
+        file.write_at(0, &[IoSlice::new(b"aa")]).unwrap();
+        disk.sync_dir(dir).unwrap();
+        disk.fail_syncs(".log");
+        assert!(file.sync().is_err());
+        // The process ends and the machine goes on: what it reads looks whole.
+        disk.kill();
+        let mut redo = Redo::new(&disk);
+        redo.target(KEY, dir, 0, 0);
+        redo.apply(&entry(0, 0, 2, b"aa")).unwrap();
+        redo.finish().unwrap();
+        disk.lose_power(Loss::Everything);
+        let file = disk.open(&path, OpenMode::Existing).unwrap();
+        assert_eq!(file.size().unwrap(), 2);
     }
 
     #[test]
@@ -314,11 +338,12 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_is_not_filled() {
+    fn what_lies_behind_a_hole_is_kept_in_its_place() {
         let disk = disk(&[(0, b"aa")]);
         assert_eq!(redo(&disk, 0, &[entry(0, 3, 2, b"bb")]), hole(2));
-        assert_eq!(contents(&disk, 0).unwrap(), "aa");
+        assert_eq!(contents(&disk, 0).unwrap(), "aa\0bb");
         assert_eq!(redo(&disk, 0, &[entry(7, 3, 9, b"bb")]), hole(9));
+        assert_eq!(contents(&disk, 7).unwrap(), "\0\0\0bb");
     }
 
     #[test]

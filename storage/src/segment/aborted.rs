@@ -94,15 +94,24 @@ impl Segment {
             }
         }
         let mut index = self.aborted.write();
-        let summary = index.summary;
+        Ok(collect(self.load(&mut index)?, found))
+    }
+
+    /// Has the entries in memory.
+    pub(super) fn load_aborted(&self) -> io::Result<()> {
+        self.load(&mut self.aborted.write()).map(drop)
+    }
+
+    fn load<'a>(&self, index: &'a mut AbortedIndex) -> io::Result<&'a [AbortedTransaction]> {
         let entries = match index.entries.take() {
             Some(entries) => entries,
-            None => self.read_aborted(summary)?.ok_or_else(|| {
+            None if index.summary.count == 0 => Vec::new(),
+            None => self.read_aborted(index.summary)?.ok_or_else(|| {
                 let reason = "the index of aborted transactions is damaged";
                 io::Error::new(io::ErrorKind::InvalidData, reason)
             })?,
         };
-        Ok(collect(index.entries.insert(entries), found))
+        Ok(index.entries.insert(entries))
     }
 
     /// Goes back to the entries of a summary; none without one. `false` when they are not there.

@@ -110,7 +110,7 @@ impl SegmentIndex {
         let Some(relative_offset) = relative(base_offset, batch.header.last_offset()) else {
             return;
         };
-        self.see_timestamp(batch.header.max_timestamp, relative_offset);
+        self.see_timestamp(&batch.header, relative_offset);
         if self.bytes_since_entry > u64::from(interval) {
             if let Ok(position) = u32::try_from(batch.position) {
                 self.offset.push(OffsetEntry {
@@ -126,9 +126,11 @@ impl SegmentIndex {
         self.bytes_since_entry += as_u64(batch.header.size());
     }
 
-    fn see_timestamp(&mut self, timestamp: i64, relative_offset: u32) {
-        // Negative means that there is none.
+    fn see_timestamp(&mut self, header: &BatchHeader, relative_offset: u32) {
+        let timestamp = header.max_timestamp;
+        // Negative means that there is none; what compaction has emptied has that of no record.
         if timestamp >= 0
+            && header.record_count > 0
             && self
                 .largest
                 .is_none_or(|largest| timestamp > largest.timestamp)
@@ -282,7 +284,7 @@ impl SegmentIndex {
             Some(indexed) if batch.position <= indexed => {
                 let last_offset = batch.header.last_offset();
                 if let Some(relative_offset) = relative(base_offset, last_offset) {
-                    self.see_timestamp(batch.header.max_timestamp, relative_offset);
+                    self.see_timestamp(&batch.header, relative_offset);
                 }
                 self.bytes_since_entry = as_u64(batch.header.size());
             }

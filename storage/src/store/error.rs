@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error;
+use crate::error::{self, ChangeError};
+use crate::log::Log;
 
 /// Why a store was not opened. Nothing was changed, except after [`OpenError::Io`].
 #[derive(Debug, thiserror::Error)]
@@ -124,4 +125,27 @@ pub enum CloseError {
     /// The last flush or checkpoint failed.
     #[error("the store could not be brought to disk: {0}")]
     Disk(#[from] io::Error),
+}
+
+/// Why a log was not compacted. It serves what it did.
+#[derive(Debug, thiserror::Error)]
+#[error("partition {partition} of topic {topic} was not compacted: {source}")]
+pub struct CleanError {
+    /// Topic.
+    pub topic: String,
+    /// Partition index.
+    pub partition: i32,
+    /// What is in the way.
+    pub source: ChangeError,
+}
+
+impl CleanError {
+    pub(crate) fn new(log: &Log, source: ChangeError) -> Self {
+        let identity = log.identity();
+        Self {
+            topic: identity.topic.clone(),
+            partition: identity.partition,
+            source,
+        }
+    }
 }

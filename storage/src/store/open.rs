@@ -23,7 +23,7 @@ use crate::log::{Log, LogIdentity, Tail, load_log_start};
 use crate::meta::{self, Meta};
 use crate::partition_metadata::{PartitionMetadata, StoredDurability};
 use crate::recovery::redo::{Redo, Redone};
-use crate::recovery::{Facts, LastStop, Point, Verdict, verdict};
+use crate::recovery::{Facts, LastStop, Point, plan};
 
 /// What is known while the directory is being opened.
 struct Opening {
@@ -396,7 +396,7 @@ impl Opening {
                 journaled_end: redone.map(|redone| redone.end),
                 hole: redone.is_some_and(|redone| redone.hole),
             };
-            match self.open_log(&found, sink, verdict(facts)) {
+            match self.open_log(&found, sink, plan(facts)) {
                 Ok(log) => {
                     points.insert(key, Point::at(log.offsets().log_end_offset));
                     partitions.insert(log);
@@ -438,17 +438,9 @@ impl Opening {
         &self,
         found: &FoundPartition,
         sink: Option<&Arc<JournalSink>>,
-        verdict: Verdict,
+        tail: Option<Tail>,
     ) -> Result<Arc<Log>, String> {
-        let tail = match verdict {
-            Verdict::Clean => Tail::Clean,
-            Verdict::Scan { from, at_least } => Tail::Scan { from, at_least },
-            Verdict::Exact { from, end } => Tail::Exact {
-                from,
-                end_offset: end,
-            },
-            Verdict::Quarantine => return Err("bytes are missing before journaled ones".into()),
-        };
+        let tail = tail.ok_or("bytes are missing before journaled ones")?;
         let config = (self.options.config)(&found.identity);
         let sink = super::sink_for(sink, &config);
         let identity = found.identity.clone();

@@ -26,6 +26,8 @@ pub(crate) struct JournalSink {
     journal: Arc<Journal<Log>>,
     threads: bool,
     checkpointer: OnceLock<Weak<Checkpointer>>,
+    /// Called for each append whose commit is left to `Store::drive`.
+    deferred: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl JournalSink {
@@ -34,6 +36,7 @@ impl JournalSink {
             journal,
             threads,
             checkpointer: OnceLock::new(),
+            deferred: OnceLock::new(),
         }
     }
 
@@ -43,8 +46,20 @@ impl JournalSink {
         let _ = self.checkpointer.set(Arc::downgrade(checkpointer));
     }
 
+    /// Leaves the work to whoever calls [`JournalSink::work`], and tells them of each append.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn defer(&self, appended: Box<dyn Fn() + Send + Sync>) {
+        // Called once, before the first append.
+        let _ = self.deferred.set(appended);
+    }
+
+    /// Whether threads see to the work.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.threads
+    }
+
     /// Writes what is queued, and does what else there is to do, in this thread.
-    fn work(&self) {
+    pub(crate) fn work(&self) {
         let mut waited = false;
         loop {
             let queued = self.journal.queued_bytes();
@@ -67,7 +82,7 @@ impl JournalSink {
 
 impl CommitSink for JournalSink {
     fn admit(&self, bytes: u64) -> Result<(), AppendError> {
-        if !self.threads {
+        if !self.threads && self.deferred.get().is_none() {
             self.work();
         }
         self.journal
@@ -101,8 +116,10 @@ impl CommitSink for JournalSink {
     }
 
     fn submitted(&self) {
-        if !self.threads {
-            self.work();
+        match self.deferred.get() {
+            Some(appended) => appended(),
+            None if !self.threads => self.work(),
+            None => {}
         }
     }
 }

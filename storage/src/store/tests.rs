@@ -1,3 +1,4 @@
+mod compaction;
 mod crash;
 mod faults;
 mod together;
@@ -7,7 +8,7 @@ use ottla_protocol::record::{Attributes, BatchHeader};
 use parking_lot::Condvar;
 
 use super::*;
-use crate::disk::faulty::{FaultyDisk, Unsynced};
+use crate::disk::simulated::{Loss, SimulatedDisk};
 use crate::error::Failed;
 use crate::log::{Append, Bound, LogListener};
 
@@ -52,11 +53,16 @@ fn options(threads: bool) -> StoreOptions {
     }
 }
 
-fn try_open(disk: &FaultyDisk, options: StoreOptions) -> Result<Store, OpenError> {
+/// Each page by itself, as the seed says.
+fn torn(seed: u64) -> Loss {
+    Loss::Random { seed, sector: 4096 }
+}
+
+fn try_open(disk: &SimulatedDisk, options: StoreOptions) -> Result<Store, OpenError> {
     Store::open(Arc::new(disk.clone()), Path::new(DIR), options)
 }
 
-fn open(disk: &FaultyDisk) -> Store {
+fn open(disk: &SimulatedDisk) -> Store {
     try_open(disk, options(false)).unwrap()
 }
 
@@ -147,7 +153,7 @@ impl LogListener for Commits {
 
 #[test]
 fn a_closed_store_opens_without_recovery() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "a", 1);
     let cached = create(&store, "cached", 2);
@@ -158,7 +164,7 @@ fn a_closed_store_opens_without_recovery() {
     store.close().unwrap();
     assert!(log.append(batch(Bytes::from("late")), 0).is_err());
     drop(store);
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     let before = disk.syncs();
     let store = open(&disk);
     assert!(store.recovery_report().clean);
@@ -174,7 +180,7 @@ fn a_closed_store_opens_without_recovery() {
 
 #[test]
 fn a_killed_store_keeps_what_it_acknowledged() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "a", 1);
     let cached = create(&store, "cached", 2);
@@ -196,7 +202,7 @@ fn a_killed_store_keeps_what_it_acknowledged() {
 
 #[test]
 fn a_log_that_is_to_be_durable_from_now_on_is_before_the_next_start() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "cached", 1);
     append(&log, "before");
@@ -208,7 +214,7 @@ fn a_log_that_is_to_be_durable_from_now_on_is_before_the_next_start() {
     append(&log, "after");
     assert!(!log.needs_flush(0));
     drop(store);
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     let store = open(&disk);
     let log = store.log("cached", 0).unwrap();
     assert_eq!(bodies(&log), ["before", "after"]);
@@ -216,7 +222,7 @@ fn a_log_that_is_to_be_durable_from_now_on_is_before_the_next_start() {
 
 #[test]
 fn a_power_loss_takes_only_what_bypassed_the_journal() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "a", 1);
     let cached = create(&store, "cached", 2);
@@ -227,7 +233,7 @@ fn a_power_loss_takes_only_what_bypassed_the_journal() {
         append(&log, &format!("{at:0>100}"));
         append(&cached, "lost");
     }
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     let store = open(&disk);
     assert!(store.recovery_report().bytes_written > 0);
@@ -238,7 +244,7 @@ fn a_power_loss_takes_only_what_bypassed_the_journal() {
 
 #[test]
 fn threads_commit_what_many_append() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = try_open(&disk, options(true)).unwrap();
     let logs: Vec<_> = (1..=4)
         .map(|id| create(&store, &format!("t{id}"), id))
@@ -255,7 +261,7 @@ fn threads_commit_what_many_append() {
             });
         }
     });
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     let store = open(&disk);
     for id in 1..=4 {
@@ -272,7 +278,7 @@ fn threads_commit_what_many_append() {
 
 #[test]
 fn closing_waits_for_what_is_queued() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = try_open(&disk, options(true)).unwrap();
     let log = create(&store, "a", 1);
     for _ in 0..50 {
@@ -287,7 +293,7 @@ fn closing_waits_for_what_is_queued() {
 
 #[test]
 fn the_journal_is_recycled_many_times() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "a", 1);
     for at in 0..600 {
@@ -297,7 +303,7 @@ fn the_journal_is_recycled_many_times() {
         .list(&Path::new(DIR).join(layout::JOURNAL_DIR))
         .unwrap();
     assert_eq!(files.len(), 3);
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     let store = open(&disk);
     assert!(
@@ -310,13 +316,13 @@ fn the_journal_is_recycled_many_times() {
 
 #[test]
 fn a_checkpoint_bounds_recovery() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "a", 1);
     append(&log, "one");
     store.checkpoint().unwrap();
     append(&log, "two");
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     let store = open(&disk);
     assert_eq!(store.recovery_report().entries, 1);
@@ -325,7 +331,7 @@ fn a_checkpoint_bounds_recovery() {
 
 #[test]
 fn a_topic_created_anew_has_nothing_of_the_old_one() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     append(&create(&store, "a", 1), "old");
     store.delete_log("a", 0).unwrap();
@@ -335,19 +341,19 @@ fn a_topic_created_anew_has_nothing_of_the_old_one() {
         Err(LogError::Unknown { .. })
     ));
     append(&create(&store, "a", 2), "new");
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     let store = open(&disk);
     assert_eq!(bodies(&store.log("a", 0).unwrap()), ["new"]);
     store.delete_log("a", 0).unwrap();
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     assert!(open(&disk).logs().is_empty());
 }
 
 #[test]
 fn a_log_is_not_created_twice() {
-    let store = open(&FaultyDisk::new());
+    let store = open(&SimulatedDisk::new());
     let log = create(&store, "a", 1);
     let again = store.create_log(log.identity().clone(), config("a"));
     assert!(matches!(again, Err(LogError::Exists { .. })));
@@ -355,7 +361,7 @@ fn a_log_is_not_created_twice() {
 
 #[test]
 fn a_directory_keeps_its_identity() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     drop(open(&disk));
     let other = StoreOptions {
         cluster_id: Uuid::from_u128(7),
@@ -369,7 +375,7 @@ fn a_directory_keeps_its_identity() {
 
 #[test]
 fn a_directory_is_held_until_its_store_ends() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     assert!(matches!(
         try_open(&disk, options(false)),

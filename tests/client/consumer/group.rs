@@ -1,5 +1,12 @@
-use super::{PATIENCE, earliest, group, numbers, produce, values};
-use crate::stage::Stage;
+use std::collections::BTreeMap;
+
+use ottla_client::TopicPartition;
+use ottla_client::admin::CommittedOffset;
+use ottla_client::config::{AssignmentStrategy, ConsumerConfig};
+use ottla_client::consumer::Event;
+
+use super::{PATIENCE, earliest, event, group, numbers, produce, records, values};
+use crate::stage::{Stage, eventually};
 
 #[tokio::test]
 async fn a_member_goes_on_where_the_group_has_committed() {
@@ -39,4 +46,135 @@ async fn a_member_shows_who_it_is_to_its_group() {
     super::assigned(&mut consumer).await;
     let after = consumer.group_metadata().unwrap();
     assert!(after.generation_id > 0 && !after.member_id.is_empty());
+}
+
+fn manual(config: ConsumerConfig) -> ConsumerConfig {
+    config.enable_auto_commit(false)
+}
+
+#[tokio::test]
+async fn offsets_are_committed_with_what_is_to_be_kept_beside_them() {
+    let Some(stage) = Stage::new().await else {
+        return;
+    };
+    let topic = stage.topic(1).await;
+    produce(&stage, &topic, 0, 0..10).await;
+    let consumer = group(&stage).with(manual).subscribe([topic.as_str()]);
+    let mut consumer = consumer.build().await.unwrap();
+    let batch = records(&mut consumer).await;
+    let mut offset = batch.next();
+    offset.metadata = "worker 7".to_owned();
+    let offsets = BTreeMap::from([(batch.partition().clone(), offset)]);
+    consumer.commit_offsets(offsets.clone()).await.unwrap();
+    let committed = consumer
+        .committed([batch.partition().clone()])
+        .await
+        .unwrap();
+    assert_eq!(committed, offsets);
+}
+
+#[tokio::test]
+async fn without_subscribing_offsets_are_committed_too() {
+    let Some(stage) = Stage::new().await else {
+        return;
+    };
+    let topic = stage.topic(1).await;
+    produce(&stage, &topic, 0, 0..10).await;
+    let partition = TopicPartition::new(topic.as_str(), 0);
+    let name = stage.name("group");
+    let builder = || {
+        stage
+            .client
+            .consumer(&name)
+            .with(earliest)
+            .assign([partition.clone()])
+    };
+    let mut consumer = builder().build().await.unwrap();
+    assert_eq!(values(&mut consumer, 10).await, numbers(0..10));
+    // Closing commits what is acknowledged.
+    consumer.close(PATIENCE).await.unwrap();
+    produce(&stage, &topic, 0, 10..12).await;
+    let mut consumer = builder().build().await.unwrap();
+    assert_eq!(values(&mut consumer, 2).await, numbers(10..12));
+}
+
+#[tokio::test]
+async fn acknowledged_offsets_are_committed_in_the_background() {
+    let Some(stage) = Stage::new().await else {
+        return;
+    };
+    let topic = stage.topic(1).await;
+    produce(&stage, &topic, 0, 0..10).await;
+    let often =
+        |config: ConsumerConfig| config.auto_commit_interval(std::time::Duration::from_millis(50));
+    let consumer = group(&stage).with(often).subscribe([topic.as_str()]);
+    let mut consumer = consumer.build().await.unwrap();
+    assert_eq!(values(&mut consumer, 10).await, numbers(0..10));
+    let partition = TopicPartition::new(topic.as_str(), 0);
+    eventually("the offset is committed", async || {
+        let committed = consumer.committed([partition.clone()]).await.unwrap();
+        committed.get(&partition)
+            == Some(&CommittedOffset {
+                leader_epoch: Some(0),
+                ..CommittedOffset::new(10)
+            })
+            || committed
+                .get(&partition)
+                .is_some_and(|offset| offset.offset == 10)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_seek_does_not_move_what_is_committed() {
+    let Some(stage) = Stage::new().await else {
+        return;
+    };
+    let topic = stage.topic(1).await;
+    produce(&stage, &topic, 0, 0..10).await;
+    let consumer = group(&stage).subscribe([topic.as_str()]);
+    let mut consumer = consumer.build().await.unwrap();
+    assert_eq!(values(&mut consumer, 10).await, numbers(0..10));
+    let partition = TopicPartition::new(topic.as_str(), 0);
+    consumer
+        .seek(&partition, ottla_client::consumer::SeekTo::Offset(3))
+        .unwrap();
+    consumer.commit().await.unwrap();
+    let batch = records(&mut consumer).await;
+    assert_eq!(batch.iter().next().unwrap().offset, 3);
+    consumer.commit().await.unwrap();
+    let committed = consumer.committed([partition.clone()]).await.unwrap();
+    assert_eq!(committed[&partition].offset, 10);
+}
+
+#[tokio::test]
+async fn members_of_every_strategy_share_a_group() {
+    let Some(stage) = Stage::new().await else {
+        return;
+    };
+    for strategy in [
+        AssignmentStrategy::Range,
+        AssignmentStrategy::RoundRobin,
+        AssignmentStrategy::Sticky,
+        AssignmentStrategy::CooperativeSticky,
+    ] {
+        let topic = stage.topic(4).await;
+        let builder = group(&stage).with(|config| config.assignment_strategy([strategy]));
+        let mut first = builder.subscribe([topic.as_str()]).build().await.unwrap();
+        let name = first.group_metadata().unwrap().group_id;
+        let builder = stage.client.consumer(name).with(earliest);
+        let builder = builder.with(|config| config.assignment_strategy([strategy]));
+        let mut second = builder.subscribe([topic.as_str()]).build().await.unwrap();
+        let shares = async |consumer: &mut ottla_client::Consumer| {
+            while consumer.assignment().len() != 2 {
+                if let Event::Revoking(revoking) = event(consumer).await {
+                    revoking.done();
+                }
+            }
+        };
+        let settled = async { tokio::join!(shares(&mut first), shares(&mut second)) };
+        tokio::time::timeout(PATIENCE, settled)
+            .await
+            .expect("two shares");
+    }
 }

@@ -49,7 +49,8 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
     assert!(refusal("num.partitions", "2147483648").contains("must be an integer"));
     assert!(refusal("num.partitions", "").contains("is ``"));
     assert!(refusal("delete.topic.enable", "1").contains("must be `true` or `false`"));
-    assert!(refusal("log.cleanup.policy", "compact").contains("delete"));
+    assert!(refusal("log.cleanup.policy", "compacted").contains("a list of compact, delete"));
+    assert!(refusal("log.cleaner.io.max.bytes.per.second", "0").contains("a number above 0"));
     assert!(refusal("log.cleaner.min.cleanable.ratio", "1.5").contains("from 0 to 1"));
     assert!(refusal("log.cleaner.min.cleanable.ratio", "NaN").contains("from 0 to 1"));
     assert!(

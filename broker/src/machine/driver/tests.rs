@@ -99,7 +99,7 @@ async fn a_machine_whose_log_cannot_be_read_again_decides_nothing_until_it_can()
     world.disk.fail_reads(".log");
     assert_eq!(world.put("b", LARGE).await, Err(Unavailable));
     assert_eq!(world.get().await, Err(Unavailable));
-    world.disk.mend_reads();
+    world.disk.heal();
     assert_eq!(names(&world.get().await.unwrap()), ["a"]);
 }
 
@@ -113,7 +113,7 @@ async fn a_log_that_could_not_be_read_again_is_read_later_without_being_asked() 
     assert_eq!(world.put("b", LARGE).await, Err(Unavailable));
     tokio::time::sleep(RELOAD_INTERVAL * 3).await;
     assert_eq!(world.driver.inspect(|ledger| ledger.entries.len()), 2);
-    world.disk.mend_reads();
+    world.disk.heal();
     tokio::time::sleep(RELOAD_INTERVAL * 3).await;
     assert_eq!(world.driver.inspect(|ledger| ledger.entries.len()), 1);
 }
@@ -125,6 +125,18 @@ async fn the_machine_is_told_the_time_when_it_asked_to() {
     tokio::time::sleep(ALARM / 2).await;
     assert_eq!(world.driver.inspect(|ledger| ledger.entries.len()), 0);
     tokio::time::sleep(ALARM).await;
+    assert_eq!(names(&world.get().await.unwrap()), ["alarm"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_cannot_be_written_is_tried_again_later_and_not_at_once() {
+    let world = World::inline();
+    world.spawn();
+    world.disk.fill(".log");
+    tokio::time::sleep(ALARM * 2).await;
+    assert_eq!(world.driver.inspect(|ledger| ledger.entries.len()), 0);
+    world.disk.make_room();
+    tokio::time::sleep(RELOAD_INTERVAL * 2).await;
     assert_eq!(names(&world.get().await.unwrap()), ["alarm"]);
 }
 

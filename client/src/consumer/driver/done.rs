@@ -47,7 +47,18 @@ impl Driver {
         let shared = std::sync::Arc::clone(&self.shared);
         let now = shared.cluster.env.now();
         let mut state = shared.state.lock();
-        let state = &mut *state;
+        let committed = self.take_under_lock(&mut state, done, now);
+        drop(state);
+        if !committed.is_empty() {
+            for interceptor in &shared.interceptors {
+                interceptor.on_commit(&committed);
+            }
+        }
+    }
+
+    /// Returns what was committed.
+    fn take_under_lock(&mut self, state: &mut State, done: Done, now: Instant) -> Offsets {
+        let shared = std::sync::Arc::clone(&self.shared);
         match done {
             Done::Nothing => {}
             Done::Left => self.leaves = self.leaves.saturating_sub(1),
@@ -73,7 +84,7 @@ impl Driver {
             Done::Metadata(refreshed) => self.refreshed(state, refreshed.is_ok(), now),
             Done::Located(looked, located) => self.located(state, looked, located, now),
             Done::Committed(group, offsets, outcome) => {
-                self.committed(state, &group, &offsets, outcome, now);
+                return self.committed(state, &group, &offsets, outcome, now);
             }
             Done::Fetched { node, slot, answer } => {
                 let slot = self
@@ -89,6 +100,7 @@ impl Driver {
                 self.stale |= verdict.stale;
             }
         }
+        Offsets::new()
     }
 
     fn refreshed(&mut self, state: &mut State, succeeded: bool, now: Instant) {
@@ -175,7 +187,7 @@ impl Driver {
         offsets: &Offsets,
         outcome: Result<BTreeMap<TopicPartition, ErrorCode>, Error>,
         now: Instant,
-    ) {
+    ) -> Offsets {
         let generation_id = state
             .membership
             .as_ref()
@@ -218,6 +230,7 @@ impl Driver {
         let fraction = self.shared.cluster.env.fraction();
         self.committing.end(!again, now, fraction);
         self.tick(state, Input::Committed(group.generation_id, told), now);
+        committed
     }
 }
 

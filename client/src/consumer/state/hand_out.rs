@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::announce::{Announcement, Revoke};
 use super::commits::fenced;
 use super::{Phase, State};
-use crate::consumer::chunk::{Blocked, Reading};
+use crate::consumer::chunk::{Blocked, Piece, Reading};
 use crate::consumer::event::{Records, Token};
 use crate::error::Error;
 use crate::metadata::TopicPartition;
@@ -29,6 +29,8 @@ pub(in super::super) struct Wants<'a> {
     pub(in super::super) reading: &'a Reading,
     /// Whether records are to be acknowledged.
     pub(in super::super) tracked: bool,
+    /// Bytes of a partition below which more is fetched.
+    pub(in super::super) ahead: usize,
 }
 
 impl State {
@@ -40,7 +42,11 @@ impl State {
     ) -> Option<Result<Handed, Error>> {
         if let Some(announcement) = self.announcements.next() {
             return Some(Ok(match announcement {
-                Announcement::PollIntervalExceeded => Handed::PollIntervalExceeded,
+                Announcement::PollIntervalExceeded => {
+                    self.returned = true;
+                    self.wake = true;
+                    Handed::PollIntervalExceeded
+                }
                 Announcement::Lost(partitions) => Handed::Lost(partitions.into_iter().collect()),
                 Announcement::Revoking(revoke) => Handed::Revoking(revoke),
                 Announcement::Assigned(partitions) => {
@@ -61,7 +67,24 @@ impl State {
     }
 
     fn next_records(&mut self, wants: &Wants<'_>, now: Instant) -> Option<Records> {
-        let was_idle = self.poll_deadline().is_none();
+        let mut starved = false;
+        if let Some(records) = self.take_turns(wants, now, &mut starved) {
+            return Some(records);
+        }
+        if !starved {
+            return None;
+        }
+        // Room that came in between would be told to nobody.
+        wants.reading.budget.starve();
+        self.take_turns(wants, now, &mut starved)
+    }
+
+    fn take_turns(
+        &mut self,
+        wants: &Wants<'_>,
+        now: Instant,
+        starved: &mut bool,
+    ) -> Option<Records> {
         for _ in 0..self.ready.len() {
             let partition = self.ready.pop_front()?;
             let Some(held) = self.partitions.get_mut(&partition) else {
@@ -75,7 +98,9 @@ impl State {
                 self.enqueue(&partition);
                 continue;
             }
-            let Some(piece) = held.read(wants.max_records, wants.reading) else {
+            let piece = held.read(wants.max_records, wants.reading);
+            self.wake |= held.becomes_hungry(wants.ahead);
+            let Some(piece) = piece else {
                 continue;
             };
             if piece.records.is_empty() {
@@ -83,29 +108,43 @@ impl State {
                     Some(blocked) if blocked.is_final(&wants.reading.budget) => {
                         self.fail_partition(&partition, unreadable(&partition, &blocked));
                     }
-                    _ => self.enqueue(&partition),
+                    _ => {
+                        *starved = true;
+                        self.enqueue(&partition);
+                    }
                 }
                 continue;
             }
-            let number = held.hand_out(&piece, wants.tracked);
-            let token = Token {
-                assignment: held.assignment,
-                seek: held.seek,
-                number,
-            };
-            if was_idle {
-                self.progress.made(now);
-            }
-            self.enqueue(&partition);
-            return Some(Records {
-                partition,
-                records: piece.records,
-                next_offset: piece.next_offset,
-                leader_epoch: piece.leader_epoch,
-                token,
-            });
+            return Some(self.hand_out(partition, piece, wants, now));
         }
         None
+    }
+
+    fn hand_out(
+        &mut self,
+        partition: TopicPartition,
+        piece: Piece,
+        wants: &Wants<'_>,
+        now: Instant,
+    ) -> Records {
+        if self.poll_deadline().is_none() {
+            // The task has to watch from now on.
+            self.progress.made(now);
+            self.wake = true;
+        }
+        let token = self.update(&partition, |held| Token {
+            assignment: held.assignment,
+            seek: held.seek,
+            number: held.hand_out(&piece, wants.tracked),
+        });
+        self.enqueue(&partition);
+        Records {
+            partition,
+            records: piece.records,
+            next_offset: piece.next_offset,
+            leader_epoch: piece.leader_epoch,
+            token: token.unwrap_or_default(),
+        }
     }
 
     /// The application has done all of an event, or all before an offset.
@@ -116,18 +155,18 @@ impl State {
         before: Option<i64>,
         now: Instant,
     ) -> Result<(), Error> {
-        let held = self.partitions.get_mut(partition);
-        let held = held.filter(|held| held.assignment == token.assignment);
-        let Some(held) = held else {
+        // One from before a seek is void, and nobody else has the partition: nothing to tell.
+        let taken = self.update(partition, |held| {
+            (held.assignment == token.assignment).then(|| match before {
+                Some(offset) => held.acknowledge_before(offset, token.seek),
+                None => held.acknowledge(token.number, token.seek),
+            })
+        });
+        if taken.flatten().is_none() {
             self.late = true;
             return Err(fenced(partition));
-        };
+        }
         self.progress.made(now);
-        // One from before a seek is void, and nobody else has the partition: nothing to tell.
-        let _ = match before {
-            Some(offset) => held.acknowledge_before(offset, token.seek),
-            None => held.acknowledge(token.number, token.seek),
-        };
         Ok(())
     }
 
@@ -138,8 +177,8 @@ impl State {
         offset: i64,
         now: Instant,
     ) {
-        if let Some(held) = self.partitions.get_mut(partition) {
-            let _ = held.acknowledge_before(offset, held.seek);
+        let done = self.update(partition, |held| held.acknowledge_before(offset, held.seek));
+        if done.is_some() {
             self.progress.made(now);
         }
     }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{Accumulator, Queue};
 use crate::config::ProducerConfig;
 use crate::error::Error;
+use crate::metadata::TopicPartition;
 use crate::producer::batch::Batch;
 
 /// What a look at the queues led to.
@@ -23,6 +24,13 @@ pub(in crate::producer) struct Drained {
     pub(in crate::producer) needs_identity: bool,
     /// Memory that failed batches took.
     pub(in crate::producer) released: usize,
+}
+
+impl Drained {
+    /// Has the sender look again at `at`.
+    pub(in crate::producer) fn wake_by(&mut self, at: Instant) {
+        wake(&mut self.wake_at, at);
+    }
 }
 
 /// What can be said of one partition.
@@ -47,10 +55,21 @@ impl Accumulator {
     ) -> Drained {
         let mut drained = Drained::default();
         self.expire(now, &mut drained);
+        let machine = self.transactions.as_ref();
+        if let Some(error) = machine.and_then(super::Machine::refuses) {
+            drained.released += self.abort(&error);
+        }
         let mut ready = Vec::new();
         for (name, topic) in &mut self.topics {
             for (index, queue) in topic.partitions.iter_mut().enumerate() {
                 queue.prepare(self.identity, &self.config);
+                let waits = self.transactions.as_ref().is_some_and(|machine| {
+                    !queue.is_empty() && !machine.may_send(&partition_of(name, index))
+                });
+                if waits {
+                    wake_at_deadline(queue, &mut drained);
+                    continue;
+                }
                 match queue.look(now, &self.config, self.flush_below, hurry) {
                     Look::Nothing => {}
                     Look::At(at) => wake(&mut drained.wake_at, at),
@@ -62,17 +81,25 @@ impl Accumulator {
                         }
                     },
                 }
-                if let Some(deadline) = queue.deadline() {
-                    wake(&mut drained.wake_at, deadline);
-                }
+                wake_at_deadline(queue, &mut drained);
             }
         }
         // A partition that lost its id needs a new one, not that of its siblings.
         if drained.needs_identity {
             self.identity = None;
         }
+        if self.transactions.is_some() {
+            drained.needs_identity = false;
+        }
         ready.sort();
         self.collect(ready, busy, &mut drained);
+        if let Some(machine) = self
+            .transactions
+            .as_mut()
+            .filter(|_| !drained.requests.is_empty())
+        {
+            machine.sent();
+        }
         drained
     }
 
@@ -135,10 +162,12 @@ impl Accumulator {
         }
         for batch in expired {
             let reason = format!("{}-{} could not be written", batch.topic, batch.partition);
-            batch.fail(Error::Timeout {
+            let error = Error::Timeout {
                 operation: "delivery",
                 reason,
-            });
+            };
+            self.gave_up(&batch, &error);
+            batch.fail(error);
             drained.released += batch.memory;
             self.settled(batch.id);
         }
@@ -151,7 +180,12 @@ impl Queue {
         if !config.enable_idempotence {
             return;
         }
-        if self.in_flight.is_empty() && self.sequence.settle(!self.again.is_empty()) {
+        // In a transaction only the coordinator gives epochs.
+        let transactional = config.transactional_id.is_some();
+        if !transactional
+            && self.in_flight.is_empty()
+            && self.sequence.settle(!self.again.is_empty())
+        {
             for batch in self.again.values_mut() {
                 batch.numbers = None;
             }
@@ -173,6 +207,10 @@ impl Queue {
             return Look::Nothing;
         }
         if !resending && self.sequence.is_unresolved() {
+            return Look::Nothing;
+        }
+        let alone = config.enable_idempotence && !self.sequence.is_established();
+        if alone && !self.in_flight.is_empty() {
             return Look::Nothing;
         }
         if let Some(at) = self.not_before.filter(|at| *at > now) {
@@ -213,11 +251,26 @@ impl Queue {
         Some(batch)
     }
 
+    fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.again.is_empty()
+    }
+
     /// When the first of the waiting batches fails.
     fn deadline(&self) -> Option<Instant> {
         let fresh = self.fresh.front().map(|batch| batch.deadline);
         let again = self.again.values().map(|batch| batch.deadline).min();
         fresh.into_iter().chain(again).min()
+    }
+}
+
+fn partition_of(topic: &Arc<str>, index: usize) -> TopicPartition {
+    let partition = i32::try_from(index).unwrap_or(i32::MAX);
+    TopicPartition::new(Arc::clone(topic), partition)
+}
+
+fn wake_at_deadline(queue: &Queue, drained: &mut Drained) {
+    if let Some(deadline) = queue.deadline() {
+        wake(&mut drained.wake_at, deadline);
     }
 }
 

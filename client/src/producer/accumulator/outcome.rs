@@ -9,6 +9,7 @@ use super::{Accumulator, batch_options};
 use crate::error::{CallError, Error};
 use crate::producer::batch::Batch;
 use crate::producer::delivery::Outcome;
+use crate::producer::transaction::machine::UNFINISHED_PAUSE;
 
 /// What a broker, or the lack of an answer, says of a batch.
 #[derive(Debug, Clone)]
@@ -60,7 +61,11 @@ impl Accumulator {
                 batch.slot.complete(done(&verdict));
             }
             Next::Again => {
-                queue.pause(now, fraction);
+                if is_unfinished(&verdict) {
+                    queue.not_before = Some(now + UNFINISHED_PAUSE);
+                } else {
+                    queue.pause(now, fraction);
+                }
                 queue.again.insert(batch.order, batch);
                 return 0;
             }
@@ -74,6 +79,7 @@ impl Accumulator {
                 Err(failed) => {
                     let (whole, error) = *failed;
                     queue.sequence.failed();
+                    self.gave_up(&whole, &error);
                     whole.fail(error);
                     self.settled(whole.id);
                     return memory;
@@ -83,7 +89,9 @@ impl Accumulator {
                 if batch.numbers.is_some() {
                     queue.sequence.failed();
                 }
-                batch.fail(error(verdict));
+                let error = error(verdict);
+                self.gave_up(&batch, &error);
+                batch.fail(error);
             }
         }
         self.settled(batch.id);
@@ -113,8 +121,12 @@ impl Accumulator {
                     | ErrorCode::InvalidProducerEpoch,
                 ..
             } if batch.numbers.is_some() => {
-                self.refused(batch);
-                again
+                let first = self.refused(batch);
+                if first && self.transactions.is_some() {
+                    Next::Fail
+                } else {
+                    again
+                }
             }
             Verdict::Refused { code, .. } => {
                 // The broker may have appended and failed later.
@@ -141,9 +153,34 @@ impl Accumulator {
         }
     }
 
+    /// A batch failed. Its transaction can then only be aborted, and with some errors the
+    /// producer is at its end.
+    pub(super) fn gave_up(&mut self, batch: &Batch, error: &Error) {
+        self.leaves_gap(batch);
+        let Some(machine) = &mut self.transactions else {
+            return;
+        };
+        let last = matches!(
+            error,
+            Error::Refused {
+                code: ErrorCode::TransactionalIdAuthorizationFailed
+                    | ErrorCode::ClusterAuthorizationFailed
+                    | ErrorCode::InvalidProducerIdMapping,
+                ..
+            } | Error::Fenced(_)
+                | Error::Unsupported(_)
+        );
+        if last {
+            machine.kill(error.clone());
+        } else {
+            let partition = format!("{}-{}", batch.topic, batch.partition);
+            machine.fail(Error::Abortable(format!("{partition}: {error}")));
+        }
+    }
+
     /// A number was refused. Behind a batch that is not settled that is no wonder; otherwise
-    /// numbering starts again.
-    fn refused(&mut self, batch: &mut Batch) {
+    /// numbering starts again. Returns whether it was the first.
+    fn refused(&mut self, batch: &mut Batch) -> bool {
         let index = usize::try_from(batch.partition).unwrap_or(usize::MAX);
         let topic = self.topics.get_mut(&Arc::clone(&batch.topic));
         if let Some(queue) = topic.and_then(|topic| topic.partitions.get_mut(index)) {
@@ -159,8 +196,21 @@ impl Accumulator {
             if !before {
                 queue.sequence.refused();
             }
+            return !before;
         }
+        true
     }
+}
+
+/// Whether the coordinator still ends the transaction before, which takes milliseconds.
+fn is_unfinished(verdict: &Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::Refused {
+            code: ErrorCode::ConcurrentTransactions,
+            ..
+        }
+    )
 }
 
 fn done(verdict: &Verdict) -> Outcome {

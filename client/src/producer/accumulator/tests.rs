@@ -47,7 +47,7 @@ impl Bench {
         let record = ProducerRecord::new("t").value(value.to_be_bytes().to_vec());
         let at = (self.now, 0);
         self.accumulator
-            .append(&record, 40, &LEADERS, at, || 0)
+            .append(None, &record, 40, &LEADERS, at, || 0)
             .unwrap()
             .delivery
     }
@@ -122,7 +122,7 @@ fn lost() -> Verdict {
 
 #[test]
 fn a_batch_lingers_until_it_is_full_flushed_or_its_time_has_come() {
-    let mut bench = Bench::new(ProducerConfig::default());
+    let mut bench = Bench::new(ProducerConfig::default().enable_idempotence(false));
     let _delivery = bench.append(1);
     let look = |bench: &mut Bench| {
         let drained = bench
@@ -144,10 +144,38 @@ fn a_batch_lingers_until_it_is_full_flushed_or_its_time_has_come() {
 fn no_more_than_five_batches_of_a_partition_are_in_flight() {
     let mut bench = Bench::new(tiny());
     let _all: Vec<_> = (0..9).map(|value| bench.append(value)).collect();
+    bench.drain();
+    let mut first = bench.flying.pop().unwrap();
+    let written = bench.serve(&mut first);
+    bench.complete(first, written);
     for _ in 0..9 {
         bench.drain();
     }
     assert_eq!(bench.flying.len(), 5);
+}
+
+/// A broker takes any number first from a producer that it does not know. Found by the simulation:
+/// the second batch came through on a new connection, and the first one behind it.
+#[test]
+fn until_the_broker_knows_the_producer_one_batch_of_a_partition_is_in_flight() {
+    let mut bench = Bench::new(tiny());
+    let _all: Vec<_> = (0..3).map(|value| bench.append(value)).collect();
+    bench.drain();
+    bench.drain();
+    assert_eq!(bench.flying.len(), 1);
+    let first = bench.flying.pop().unwrap();
+    bench.complete(first, lost());
+    bench.now += Duration::from_secs(1);
+    bench.drain();
+    bench.drain();
+    assert_eq!(bench.flying.len(), 1);
+    let mut first = bench.flying.pop().unwrap();
+    let written = bench.serve(&mut first);
+    bench.complete(first, written);
+    bench.drain();
+    bench.drain();
+    assert_eq!(bench.flying.len(), 2);
+    assert_eq!(bench.log, [0]);
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub struct Call {
     pub operation: Operation,
     /// To which file or directory.
     pub path: PathBuf,
+    /// It answered an error.
+    pub failed: bool,
 }
 
 /// How a call fails.

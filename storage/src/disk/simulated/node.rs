@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -148,7 +148,7 @@ impl Image {
             let Node::Dir(dir) = node else {
                 return Err(io::ErrorKind::NotADirectory.into());
             };
-            node = *self.dirs[dir].current.get(&name).ok_or_else(not_found)?;
+            node = *self.dirs[dir].current.get(name).ok_or_else(not_found)?;
         }
         Ok(node)
     }
@@ -162,9 +162,9 @@ impl Image {
 
     /// The directory that `path` lies in, and its name there.
     pub(super) fn parent(&self, path: &Path) -> io::Result<(usize, String)> {
-        let mut names = names(path);
-        let name = names.pop().ok_or_else(not_found)?;
-        Ok((self.dir(&names.iter().collect::<PathBuf>())?, name))
+        let name = names(path).last().ok_or_else(not_found)?;
+        let dir = path.parent().unwrap_or(Path::new(""));
+        Ok((self.dir(dir)?, name.to_owned()))
     }
 
     /// Makes an empty file.
@@ -180,14 +180,14 @@ impl Image {
     pub(super) fn create_dir(&mut self, path: &Path) -> io::Result<()> {
         let mut at = ROOT;
         for name in names(path) {
-            at = match self.dirs[at].current.get(&name) {
+            at = match self.dirs[at].current.get(name) {
                 Some(Node::Dir(found)) => *found,
                 Some(Node::File(_)) => return Err(io::ErrorKind::AlreadyExists.into()),
                 None => {
                     self.dirs.push(DirNode::default());
                     let id = self.dirs.len() - 1;
                     let number = self.number();
-                    self.dirs[at].change(number, DirChange::Link(name, Node::Dir(id)));
+                    self.dirs[at].change(number, DirChange::Link(name.to_owned(), Node::Dir(id)));
                     id
                 }
             };
@@ -249,11 +249,10 @@ pub(super) fn not_found() -> io::Error {
     io::ErrorKind::NotFound.into()
 }
 
-fn names(path: &Path) -> Vec<String> {
-    path.components()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
-            _ => None,
-        })
-        .collect()
+/// The names that lead to `path`; those that are no text are none of ours.
+fn names(path: &Path) -> impl Iterator<Item = &str> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_str().unwrap_or_default()),
+        _ => None,
+    })
 }

@@ -143,3 +143,40 @@ fn a_flipped_bit_stays_flipped() {
     disk.flip(Path::new("f"), 9);
     assert_eq!(bytes(&disk.snapshot().crash(Loss::Everything)), [1, 3]);
 }
+
+#[test]
+fn a_held_sync_goes_on_when_it_is_let_go() {
+    let disk = SimulatedDisk::new();
+    let file = written(&disk, 1);
+    let before = disk.syncs();
+    disk.hold_syncs("f");
+    let syncing = std::thread::spawn(move || file.sync());
+    disk.let_syncs_go();
+    syncing.join().unwrap().unwrap();
+    assert_eq!(disk.syncs(), before + 1);
+}
+
+#[test]
+fn the_time_of_slow_calls_adds_up_and_does_not_pass() {
+    let disk = SimulatedDisk::new();
+    let file = written(&disk, 1);
+    disk.slow_down(Operation::Sync, Duration::from_secs(60));
+    file.sync().unwrap();
+    file.read_at(0, 1).unwrap();
+    file.sync().unwrap();
+    assert_eq!(disk.elapsed(), Duration::from_secs(120));
+}
+
+#[test]
+fn an_observer_hears_of_calls_that_fail_too() {
+    let disk = SimulatedDisk::new();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let calls = Arc::clone(&heard);
+    disk.observe(Arc::new(move |call: &Call| {
+        calls.lock().push((call.operation, call.failed));
+    }));
+    assert!(disk.open(Path::new("f"), OpenMode::Existing).is_err());
+    disk.open(Path::new("f"), OpenMode::New).unwrap();
+    let expected = [(Operation::Open, true), (Operation::Create, false)];
+    assert_eq!(*heard.lock(), expected);
+}

@@ -246,3 +246,23 @@ fn cold_segments_are_read_again_from_their_files() {
         assert_eq!(read_all(&log, 500).len(), 60);
     }
 }
+
+#[test]
+fn on_a_full_disk_old_segments_can_go() {
+    // With the reserve of the active segment to give back, and without.
+    for roll in [false, true] {
+        let disk = MemoryDisk::durable();
+        let log = twelve(&disk);
+        if roll {
+            log.roll().unwrap();
+        }
+        let full = disk.clone().with_capacity(disk.used());
+        assert_eq!(log.advance_log_start(32).unwrap(), 32);
+        assert_eq!(bases(&log).first(), Some(&30));
+        log.append(Spec::plain(3, 139).batch(), 0).unwrap();
+        drop(log);
+        let log = open(&full, small_segments(), Tail::Clean);
+        assert_eq!(log.offsets().log_start_offset, 32);
+        assert_eq!(log.offsets().log_end_offset, 39);
+    }
+}

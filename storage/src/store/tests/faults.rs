@@ -9,7 +9,7 @@ fn journal_file(slot: u32) -> PathBuf {
 
 #[test]
 fn a_failed_sync_makes_journaled_logs_read_only() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = try_open(&disk, options(true)).unwrap();
     let log = create(&store, "a", 1);
     let cached = create(&store, "cached", 2);
@@ -38,21 +38,21 @@ fn a_failed_sync_makes_journaled_logs_read_only() {
 
 #[test]
 fn a_failed_flush_keeps_the_journal_that_covers_it() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "a", 1);
     append(&log, "one");
     disk.fail_syncs(".log");
     assert!(store.checkpoint().is_err());
     assert!(log.append(batch(Bytes::from("two")), 0).is_err());
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     assert_eq!(bodies(&open(&disk).log("a", 0).unwrap()), ["one"]);
 }
 
 #[test]
 fn a_full_disk_loses_nothing_and_passes() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "a", 1);
     disk.fill("checkpoint");
@@ -71,7 +71,7 @@ fn a_full_disk_loses_nothing_and_passes() {
     disk.make_room();
     // The refused append has asked for another try.
     while log.append(batch(Bytes::from("room")), 0).is_err() {}
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     let store = open(&disk);
     let log = store.log("a", 0).unwrap();
@@ -81,7 +81,7 @@ fn a_full_disk_loses_nothing_and_passes() {
 
 #[test]
 fn a_journal_that_cannot_grow_goes_on_with_what_it_has() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "a", 1);
     disk.fill("journal");
@@ -94,7 +94,7 @@ fn a_journal_that_cannot_grow_goes_on_with_what_it_has() {
 
 #[test]
 fn damage_in_the_middle_of_the_journal_is_refused_until_repair_is_asked_for() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "a", 1);
     for text in ["one", "two", "three"] {
@@ -118,7 +118,7 @@ fn damage_in_the_middle_of_the_journal_is_refused_until_repair_is_asked_for() {
 
 #[test]
 fn a_damaged_checkpoint_is_refused_until_repair_is_asked_for() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     append(&create(&store, "a", 1), "one");
     disk.kill();
@@ -137,7 +137,7 @@ fn a_damaged_checkpoint_is_refused_until_repair_is_asked_for() {
 
 #[test]
 fn a_damaged_checkpoint_costs_a_closed_store_nothing() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     append(&create(&store, "a", 1), "one");
     store.close().unwrap();
@@ -147,14 +147,14 @@ fn a_damaged_checkpoint_costs_a_closed_store_nothing() {
     let store = open(&disk);
     let log = store.log("a", 0).unwrap();
     append(&log, "two");
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     assert_eq!(bodies(&open(&disk).log("a", 0).unwrap()), ["one", "two"]);
 }
 
 #[test]
 fn a_partition_that_lost_acknowledged_bytes_is_quarantined_and_stays_so() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     append(&create(&store, "a", 1), "one");
     append(&create(&store, "b", 2), "other");
@@ -183,7 +183,7 @@ fn a_partition_that_lost_acknowledged_bytes_is_quarantined_and_stays_so() {
 
 #[test]
 fn a_directory_left_by_an_interrupted_creation_is_removed() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     drop(open(&disk));
     let dir = Path::new(DIR).join("a-0");
     disk.create_dir(&dir).unwrap();
@@ -194,7 +194,7 @@ fn a_directory_left_by_an_interrupted_creation_is_removed() {
 
 #[test]
 fn weaker_logs_are_flushed_when_their_time_has_come() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let identity = LogIdentity {
         topic: "cached".to_owned(),
@@ -235,15 +235,15 @@ fn weaker_logs_are_flushed_when_their_time_has_come() {
 
 #[test]
 fn a_checkpoint_after_a_failed_one_does_not_give_up_the_journal() {
-    let disk = FaultyDisk::new();
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     append(&create(&store, "a", 1), "one");
     disk.fail_syncs(".log");
     assert!(store.checkpoint().is_err());
-    disk.fail_syncs("nothing");
+    disk.heal();
     assert!(store.checkpoint().is_err());
     assert!(store.close().is_err());
-    disk.lose_power(Unsynced::Lost);
+    disk.lose_power(Loss::Everything);
     drop(store);
     assert_eq!(bodies(&open(&disk).log("a", 0).unwrap()), ["one"]);
 }
@@ -251,7 +251,7 @@ fn a_checkpoint_after_a_failed_one_does_not_give_up_the_journal() {
 /// Once, the file of a segment that was not taken into use claimed the offsets of later appends.
 #[test]
 fn a_failed_roll_leaves_no_segment_behind() {
-    use crate::disk::simulated::{Fault, FaultKind, Operation, SimulatedDisk};
+    use crate::disk::simulated::{Fault, FaultKind, Operation};
 
     let disk = SimulatedDisk::new();
     let reopen = || Store::open(Arc::new(disk.clone()), Path::new(DIR), options(false)).unwrap();

@@ -14,8 +14,8 @@ fn part(log: &Arc<Log>) -> Part {
 
 /// Where each log ends after a disk that dies at operation `at`, and whether the append said that
 /// it is done.
-fn ends_after_a_crash(at: u64, unsynced: Unsynced) -> ([i64; 3], bool) {
-    let disk = FaultyDisk::new();
+fn ends_after_a_crash(at: u64, unsynced: Loss) -> ([i64; 3], bool) {
+    let disk = SimulatedDisk::new();
     let store = open(&disk);
     let logs = LOGS.map(|(topic, id)| create(&store, topic, id));
     for log in &logs {
@@ -36,7 +36,7 @@ fn a_crash_leaves_all_of_them_or_none() {
     let mut outcomes = [false; 2];
     for at in 0..40 {
         for seed in 0..8 {
-            let (ends, done) = ends_after_a_crash(at, Unsynced::Torn(seed * 7919));
+            let (ends, done) = ends_after_a_crash(at, torn(seed * 7919));
             assert!(ends == [1; 3] || ends == [2; 3], "{ends:?} at {at}");
             assert!(!done || ends == [2; 3], "what was durable is gone at {at}");
             outcomes[usize::from(done)] = true;

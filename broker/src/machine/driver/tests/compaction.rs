@@ -1,4 +1,4 @@
-use ottla_storage::disk::{FaultyDisk, Unsynced};
+use ottla_storage::disk::simulated::{Loss, SimulatedDisk};
 use proptest::prelude::*;
 
 use super::*;
@@ -151,7 +151,7 @@ async fn a_snapshot_that_a_crash_cuts_short_anywhere_is_passed_over() {
             let disk = world.disk.clone();
             drop(world);
             if power {
-                disk.lose_power(Unsynced::Lost);
+                disk.lose_power(Loss::Everything);
             } else {
                 disk.kill();
             }
@@ -196,7 +196,7 @@ proptest! {
         let now = |call: Call<ledger::Ledger>| call.now_or_never().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let _entered = runtime.enter();
-        let mut world = World::on(FaultyDisk::new(), false);
+        let mut world = World::on(SimulatedDisk::new(), false);
         let mut expected = ledger::Entries::new();
         for step in steps {
             match step {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ottla_storage::config::{Durability, LogConfig};
-use ottla_storage::disk::FaultyDisk;
+use ottla_storage::disk::simulated::{Loss, SimulatedDisk};
 use ottla_storage::log::LogIdentity;
 use ottla_storage::store::{JournalOptions, Store, StoreOptions};
 use tokio::task::JoinHandle;
@@ -20,7 +20,8 @@ const LOG: &str = "ledger";
 /// Bytes that do not fit what a segment has reserved when it is small.
 pub(super) const LARGE: usize = 200 << 10;
 
-/// After this long, without a record, a machine adds one of its own.
+/// After this long a machine adds a record of its own; one that was loaded again, at once if it
+/// is late.
 pub(super) const ALARM: Duration = Duration::from_secs(60);
 
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
@@ -87,7 +88,7 @@ impl Machine for Ledger {
 
     fn tick(&mut self, now: Now) -> LedgerEffects {
         self.alarm = Some(now.monotonic + ALARM);
-        self.put("alarm".to_owned(), Vec::new())
+        self.put("alarm".to_owned(), vec![0; LARGE])
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -98,8 +99,8 @@ impl Machine for Ledger {
         self.entries.insert(name, value);
     }
 
-    fn loaded(&mut self, now: Now) -> LedgerEffects {
-        self.alarm = Some(now.monotonic + ALARM);
+    fn loaded(&mut self, _now: Now) -> LedgerEffects {
+        self.alarm = Some(ALARM);
         Effects::default()
     }
 
@@ -122,7 +123,7 @@ impl Machine for Ledger {
 
 /// A store with one log, and the driver of it.
 pub(super) struct World {
-    pub(super) disk: FaultyDisk,
+    pub(super) disk: SimulatedDisk,
     pub(super) driver: Arc<Driver<Ledger>>,
     /// The commands that were run.
     pub(super) ran: Arc<Mutex<Vec<String>>>,
@@ -132,7 +133,7 @@ pub(super) struct World {
 
 impl World {
     /// On this disk; with `threads`, syncs of the journal can be held.
-    pub(super) fn on(disk: FaultyDisk, threads: bool) -> Self {
+    pub(super) fn on(disk: SimulatedDisk, threads: bool) -> Self {
         let store = open_store(&disk, threads);
         let identity = LogIdentity {
             topic: LOG.to_owned(),
@@ -161,12 +162,12 @@ impl World {
     }
 
     pub(super) fn inline() -> Self {
-        Self::on(FaultyDisk::new(), false)
+        Self::on(SimulatedDisk::new(), false)
     }
 
     /// With the driver's task, and a thread whose syncs can be held.
     pub(super) fn running() -> (Self, JoinHandle<()>) {
-        let world = Self::on(FaultyDisk::new(), true);
+        let world = Self::on(SimulatedDisk::new(), true);
         let task = world.spawn();
         (world, task)
     }
@@ -197,7 +198,7 @@ impl World {
     pub(super) fn crash(self) -> Self {
         let disk = self.disk.clone();
         drop(self);
-        disk.lose_power(ottla_storage::disk::Unsynced::Lost);
+        disk.lose_power(Loss::Everything);
         Self::on(disk, false)
     }
 }
@@ -209,7 +210,7 @@ impl Drop for World {
     }
 }
 
-fn open_store(disk: &FaultyDisk, threads: bool) -> Store {
+fn open_store(disk: &SimulatedDisk, threads: bool) -> Store {
     let options = StoreOptions {
         config: Arc::new(|_| LogConfig {
             durability: Durability::Journal,

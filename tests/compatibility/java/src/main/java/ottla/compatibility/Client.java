@@ -49,6 +49,11 @@ public final class Client {
         return value;
     }
 
+    /** The value of {@code --name}, or another if it is not given. */
+    int number(String name, int otherwise) {
+        return options.containsKey(name) ? Integer.parseInt(options.get(name)) : otherwise;
+    }
+
     /** The settings of any client: the address, these pairs, and then each {@code --set key=value}. */
     Properties settings(Object... pairs) {
         Properties all = new Properties();
