@@ -21,15 +21,16 @@ pub(super) fn assign(spec: &Spec<'_>) -> Vec<Assignment> {
     }
 }
 
+/// The place of each topic in the specification.
+fn places(spec: &Spec<'_>) -> BTreeMap<TopicId, usize> {
+    let topics = spec.topics.iter().enumerate();
+    topics.map(|(place, (topic, _))| (*topic, place)).collect()
+}
+
 /// What each member keeps of what it had: what is there, what it still subscribes to, and of two claims
 /// on one partition the first. Then what nobody keeps, in the order of topics.
 fn kept(spec: &Spec<'_>) -> (Vec<Vec<Partition>>, Vec<(usize, Partition)>) {
-    let places: BTreeMap<TopicId, usize> = spec
-        .topics
-        .iter()
-        .enumerate()
-        .map(|(place, (topic, _))| (*topic, place))
-        .collect();
+    let places = places(spec);
     let mut taken = HashSet::new();
     let kept = spec.members.iter().map(|member| {
         let subscription = spec.subscription(member);
@@ -96,12 +97,7 @@ fn heterogeneous(spec: &Spec<'_>) -> Vec<Assignment> {
         loads: kept.iter().map(Vec::len).collect(),
         of_topic: vec![BTreeMap::new(); spec.topics.len()],
     };
-    let places: BTreeMap<TopicId, usize> = spec
-        .topics
-        .iter()
-        .enumerate()
-        .map(|(place, (topic, _))| (*topic, place))
-        .collect();
+    let places = places(spec);
     for (member, share) in kept.iter().enumerate() {
         for (topic, partition) in share {
             if let Some(place) = places.get(topic) {

@@ -4,14 +4,20 @@ use super::*;
 
 const AWAY: i32 = -2;
 
+/// Two static members, each with two partitions.
+fn fixed_pair(bench: &mut Bench) -> (Reader, Reader) {
+    let mut a = Reader::fixed("a", "one");
+    let mut b = Reader::fixed("b", "two");
+    a.join(bench);
+    b.join(bench);
+    bench.settle(&mut [&mut a, &mut b]);
+    (a, b)
+}
+
 #[test]
 fn a_static_member_that_comes_back_has_what_it_had() {
     let mut bench = Bench::new();
-    let mut a = Reader::fixed("a", "one");
-    let mut b = Reader::fixed("b", "two");
-    a.join(&mut bench);
-    b.join(&mut bench);
-    bench.settle(&mut [&mut a, &mut b]);
+    let (a, mut b) = fixed_pair(&mut bench);
     let epoch = bench.consumer().group_epoch();
 
     assert_eq!(bench.beat(a.leaving(AWAY)).unwrap().member_epoch, AWAY);
@@ -38,11 +44,7 @@ fn a_static_member_that_comes_back_has_what_it_had() {
 #[test]
 fn a_static_member_that_stays_away_is_gone_after_its_session() {
     let mut bench = Bench::new();
-    let mut a = Reader::fixed("a", "one");
-    let mut b = Reader::fixed("b", "two");
-    a.join(&mut bench);
-    b.join(&mut bench);
-    bench.settle(&mut [&mut a, &mut b]);
+    let (a, mut b) = fixed_pair(&mut bench);
     bench.beat(a.leaving(AWAY)).unwrap();
     bench.advance(Duration::from_secs(44));
     b.beat(&mut bench);
