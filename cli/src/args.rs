@@ -20,7 +20,7 @@ pub(crate) enum Command {
     Config(Options),
     /// Show what is in a data directory, and what of it is damaged. Changes nothing.
     Inspect(InspectArguments),
-    /// Make a damaged partition one that is served again. The files as they were are kept.
+    /// Make what is damaged serve again. The files as they were are kept.
     Repair(RepairArguments),
     /// Measure a broker, this one or any other that speaks Kafka's protocol.
     #[command(subcommand)]
@@ -42,9 +42,10 @@ pub(crate) struct RepairArguments {
     /// The data directory, which no broker uses.
     pub(crate) dir: PathBuf,
 
-    /// The partition, as `orders-0`.
+    /// The partition, as `orders-0`. Without it, the journal and the checkpoint are given up that
+    /// keep the directory from being opened, and all goes on with what the partitions hold.
     #[arg(long, value_name = "TOPIC-PARTITION")]
-    pub(crate) partition: String,
+    pub(crate) partition: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,10 +1,12 @@
-//! `ottla repair`: makes a damaged partition one that is served again.
+//! `ottla repair`: makes a damaged partition, or a damaged directory, one that is served again.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use ottla_storage::disk::OsDisk;
-use ottla_storage::repair::{Repaired, repair as mend};
+use std::sync::Arc;
+
+use ottla_storage::disk::{Disk, OsDisk};
+use ottla_storage::repair::{JournalRepaired, Repaired, repair as mend, repair_journal};
 
 use crate::args::RepairArguments;
 use crate::failure::Failure;
@@ -15,10 +17,31 @@ pub(crate) fn repair(arguments: &RepairArguments) -> Result<(), Failure> {
     if !dir.join("meta").is_file() {
         return Err(Failure::NotData(dir.clone()));
     }
-    let repaired = mend(&OsDisk::new(), dir, partition)?;
+    let text = match partition {
+        Some(partition) => describe(partition, &mend(&OsDisk::new(), dir, partition)?),
+        None => {
+            let disk: Arc<dyn Disk> = Arc::new(OsDisk::new());
+            describe_journal(&repair_journal(&disk, dir)?)
+        }
+    };
     std::io::stdout()
-        .write_all(describe(partition, &repaired).as_bytes())
+        .write_all(text.as_bytes())
         .map_err(Failure::Output)
+}
+
+fn describe_journal(repaired: &JournalRepaired) -> String {
+    let mut text = String::from("the directory can be opened\n");
+    // Writing to a string cannot fail.
+    for found in &repaired.quarantined {
+        let _ = writeln!(
+            text,
+            "  {} is not served: {}",
+            found.directory, found.reason
+        );
+    }
+    let kept = repaired.kept_in.display();
+    let _ = writeln!(text, "  journal and checkpoint as they were are in {kept}");
+    text
 }
 
 fn describe(partition: &str, repaired: &Repaired) -> String {

@@ -279,3 +279,24 @@ fn inspect_and_repair_refuse_what_is_not_there() {
     let unknown = format!("ottla: {data} has no partition orders-0");
     assert_eq!(refusal(&mut ottla(&repair)), unknown);
 }
+
+#[test]
+fn repair_without_a_partition_goes_on_without_a_damaged_checkpoint() {
+    let directory = damaged_directory();
+    let data = directory.path().to_str().unwrap();
+    std::fs::remove_file(directory.path().join("clean-shutdown")).unwrap();
+    let checkpoint = directory.path().join("checkpoint");
+    let mut bytes = std::fs::read(&checkpoint).unwrap();
+    bytes[17] ^= 1;
+    std::fs::write(&checkpoint, bytes).unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data];
+    let refused = refusal(&mut ottla(&serve));
+    assert!(refused.contains("`ottla repair`"), "{refused}");
+    let output = ottla(&["repair", data]).output().unwrap();
+    assert_eq!(text(&output.stderr), "");
+    let kept = directory.path().join("journal.1-damaged");
+    assert!(text(&output.stdout).contains(kept.to_str().unwrap()));
+    assert!(kept.join("checkpoint").is_file());
+    let inspected = ottla(&["inspect", data]).output().unwrap();
+    assert!(text(&inspected.stdout).contains(", closed"));
+}

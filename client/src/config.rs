@@ -129,7 +129,9 @@ settings! {
         fetch_max_wait: Duration = ms(500), "fetch.max.wait.ms";
         /// Bytes of one partition in an answer to a fetch, and ahead of the application.
         max_partition_fetch_bytes: usize = 1 << 20, "max.partition.fetch.bytes";
-        /// Bytes fetched and not yet given back by the application, over all partitions.
+        /// Bytes fetched and not yet given back by the application, over all partitions, with what
+        /// they were decompressed to. Half of it is for what is fetched; no batch may decompress
+        /// to more than the other half.
         buffer_memory: usize = 64 << 20, "consumer.buffer.memory";
         /// Whether acknowledged offsets are committed in the background.
         enable_auto_commit: bool = true, "enable.auto.commit";

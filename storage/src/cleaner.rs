@@ -15,7 +15,7 @@ use crate::compaction::transactions::Transactions;
 use crate::compaction::{Cleanable, group};
 use crate::config::{Compaction, LogConfig};
 use crate::error::{ChangeError, ReadError};
-use crate::log::{Log, LogIdentity, Replaced};
+use crate::log::{Log, LogIdentity};
 use crate::segment::{ScanError, Scanner, Segment, SegmentOutput, as_u64};
 
 /// What one step has done.
@@ -343,16 +343,11 @@ impl Cleaning {
         };
         let after = done.output.as_ref().map_or(0, SegmentOutput::size);
         let before: u64 = done.segments.iter().map(|segment| segment.size()).sum();
-        if done.is_changed {
-            match self
-                .log
-                .replace_segments(&done.segments, &mut done.output)?
-            {
-                Replaced::Done => {}
-                Replaced::NotYet => {
-                    *current = Some(done);
-                    return Ok((0, Next::Wait));
-                }
+        if let Some(output) = done.output.take_if(|_| done.is_changed) {
+            done.output = self.log.replace_segments(&done.segments, output)?;
+            if done.output.is_some() {
+                *current = Some(done);
+                return Ok((0, Next::Wait));
             }
         }
         self.report.bytes_before += before;
@@ -412,6 +407,8 @@ impl Batches {
             };
             let next = scanner.next_batch();
             let Some(found) = next.map_err(|error| segment.corrupt(error))? else {
+                // So many are read that they would not all stay open.
+                segment.release();
                 self.scanner = None;
                 self.segments.pop_front();
                 continue;

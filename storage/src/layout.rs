@@ -169,10 +169,10 @@ pub(crate) fn deleted_partition_dir(topic: &str, partition: i32, unique: Uuid) -
     format!("{topic}-{partition}.{}{DELETED_SUFFIX}", unique.simple())
 }
 
-/// The name of the directory that keeps what the `number`th repair of a partition has replaced.
-/// No partition's directory has such a name: it does not end in a number.
-pub(crate) fn damaged_partition_dir(topic: &str, partition: i32, number: u32) -> String {
-    format!("{topic}-{partition}.{number}{DAMAGED_SUFFIX}")
+/// The name of the directory that keeps what the `number`th repair of `name` has replaced. No
+/// partition's directory has such a name: it does not end in a number.
+pub(crate) fn damaged_dir(name: &str, number: u32) -> String {
+    format!("{name}.{number}{DAMAGED_SUFFIX}")
 }
 
 /// Whether a directory's name is that of a deleted partition.

@@ -15,7 +15,6 @@ mod tests;
 mod timestamp;
 mod transaction;
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +26,6 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use self::compact::CleanerState;
-pub(crate) use self::compact::Replaced;
 pub(crate) use self::open::{load_log_start, store_log_start};
 pub(crate) use self::replay::find_intact_batch;
 pub use self::transaction::{Part, append_together};
@@ -40,7 +38,7 @@ use crate::offsets::{OffsetState, Offsets};
 use crate::producer_state::ProducerState;
 pub use crate::producer_state::{Marker, ProducerInfo, TransactionGuard};
 pub use crate::recovery::Tail;
-use crate::segment::{Segment, SegmentHome};
+use crate::segment::{Segment, SegmentHome, WarmSegments};
 
 /// Whose log it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,8 +202,8 @@ pub struct Log {
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     offsets: Mutex<OffsetState>,
     leader_epochs: RwLock<Arc<LeaderEpochs>>,
-    /// Base offsets of sealed segments that are held open, the last used one last.
-    warm: Mutex<VecDeque<i64>>,
+    /// Who decides which sealed segments are held open.
+    warm: RwLock<Arc<WarmSegments>>,
     cleaner: CleanerState,
 }
 
@@ -384,6 +382,11 @@ impl Log {
 
     fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         Arc::clone(&self.segments.read())
+    }
+
+    /// From now on the log holds segments open as one of those that share `warm`.
+    pub(crate) fn share_warm(&self, warm: &Arc<WarmSegments>) {
+        *self.warm.write() = Arc::clone(warm);
     }
 
     /// Where a new segment lives, and how densely it is indexed from now on.

@@ -7,11 +7,13 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ottla_protocol::record::{Attributes, BatchHeader, HEADER_LEN};
 use uuid::Uuid;
 
 use crate::checkpoint::Checkpoint;
+use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::inspect::survey::Piece;
 use crate::inspect::{Survey, Surveyed, survey_all};
@@ -23,7 +25,7 @@ use crate::meta;
 use crate::partition_metadata::{PartitionMetadata, StoredDurability};
 use crate::recovery::Point;
 use crate::segment::as_u64;
-use crate::store::OpenError;
+use crate::store::{JournalOptions, OpenError, Quarantined, Store, StoreOptions};
 use crate::text_checkpoint::replace_file;
 
 /// Bytes copied at once.
@@ -84,6 +86,48 @@ pub enum RepairError {
     /// The disk refused. The repair can be repeated.
     #[error("the disk refused: {0}")]
     Disk(#[from] io::Error),
+}
+
+/// What a repair of the journal and the checkpoint did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRepaired {
+    /// The partitions that are not served because something is missing in them.
+    pub quarantined: Vec<Quarantined>,
+    /// The directory with the journal and the checkpoint as they were.
+    pub kept_in: PathBuf,
+}
+
+/// Gets a directory going again whose journal or checkpoint is damaged, with what the segments
+/// hold. What was acknowledged before a crash, and is in the damaged part only, is lost. Nobody may
+/// use the directory meanwhile.
+///
+/// # Errors
+/// [`RepairError`]; its text says what to do.
+pub fn repair_journal(disk: &Arc<dyn Disk>, dir: &Path) -> Result<JournalRepaired, RepairError> {
+    let kept_in = {
+        let _lock = meta::take(&**disk, dir)?;
+        let journal = dir.join(layout::JOURNAL_DIR);
+        let files = disk.list(&journal)?;
+        let files = files.iter().map(|entry| journal.join(&entry.name));
+        let files = files.chain([dir.join(layout::CHECKPOINT)]).collect();
+        let kept = keep(&**disk, dir, layout::JOURNAL_DIR, files)?;
+        kept.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?
+    };
+    let options = StoreOptions {
+        config: Arc::new(|_: &LogIdentity| LogConfig::default()),
+        cluster_id: Uuid::nil(),
+        directory_id: Uuid::nil(),
+        journal: JournalOptions::default(),
+        threads: false,
+        repair: true,
+    };
+    let store = Store::open(Arc::clone(disk), dir, options)?;
+    let quarantined = store.quarantined();
+    store.close().map_err(io::Error::other)?;
+    Ok(JournalRepaired {
+        quarantined,
+        kept_in,
+    })
 }
 
 /// Repairs the partition whose directory in `dir` is `name`, as `orders-0`. It is the same when it
@@ -163,6 +207,47 @@ fn only_candidate(
     Ok(only.filter(|_| left.next().is_none()))
 }
 
+/// What is to be done to a log.
+struct Plan<'a> {
+    /// Segments that are written anew.
+    damaged: Vec<&'a Surveyed>,
+    /// Offsets whose records are lost.
+    lost: Vec<Range<i64>>,
+    mended: usize,
+    /// Where the log ends afterwards.
+    end: i64,
+}
+
+/// Everything stays but what is damaged; what was promised and is not there is lost.
+fn plan(survey: &Survey, promised: i64) -> Plan<'_> {
+    let end = survey.end.max(promised);
+    let mut lost = Vec::new();
+    let mut mended = 0;
+    let mut damaged = Vec::new();
+    let last = survey.segments.last().map(|last| last.base_offset);
+    for segment in &survey.segments {
+        let mut is_damaged = end > survey.end && last == Some(segment.base_offset);
+        for piece in &segment.pieces {
+            match piece {
+                Piece::Intact { .. } => continue,
+                Piece::Mended { .. } => mended += 1,
+                Piece::Lost { offsets, .. } => lost.push(offsets.clone()),
+            }
+            is_damaged = true;
+        }
+        if is_damaged {
+            damaged.push(segment);
+        }
+    }
+    lost.push(survey.end..end);
+    Plan {
+        damaged,
+        lost,
+        mended,
+        end,
+    }
+}
+
 struct Repair<'a> {
     disk: &'a dyn Disk,
     data: &'a Path,
@@ -182,48 +267,21 @@ impl Repair<'_> {
             partition: self.identity.partition,
         };
         let promised = checkpoint.points.get(&key).map_or(0, |point| point.end);
-        let end = survey.end.max(promised);
-        let mut lost = Vec::new();
-        let mut mended = 0;
-        let mut damaged: Vec<&Surveyed> = Vec::new();
-        for segment in &survey.segments {
-            let count = damaged.len();
-            for piece in &segment.pieces {
-                match piece {
-                    Piece::Intact { .. } => continue,
-                    Piece::Mended { .. } => mended += 1,
-                    Piece::Lost { offsets, .. } => lost.extend(some(offsets.clone())),
-                }
-                if damaged.len() == count {
-                    damaged.push(segment);
-                }
-            }
-        }
-        let short = survey.end..end;
-        lost.extend(some(short.clone()));
-        let is_short = !short.is_empty() || survey.segments.is_empty();
-        if let Some(last) = survey.segments.last().filter(|_| is_short)
-            && !damaged
-                .iter()
-                .any(|found| found.base_offset == last.base_offset)
-        {
-            damaged.push(last);
-        }
+        let plan = plan(survey, promised);
         let small = self.damaged_files(survey);
-        let segments = damaged.iter().map(|found| found.base_offset);
+        let segments = plan.damaged.iter().map(|found| found.base_offset);
         let segments = segments.map(|base| layout::log_file(&self.dir, base));
-        let kept_in = self.keep(segments.chain(small.iter().cloned()).collect())?;
-        let epochs = survey.epochs.as_ref();
-        for segment in &damaged {
-            let is_last = survey
-                .segments
-                .last()
-                .is_some_and(|last| last.base_offset == segment.base_offset);
-            let missing = short.clone();
-            self.rewrite(segment, is_last.then_some(missing), epochs)?;
+        let files = segments.chain(small.iter().cloned()).collect();
+        let name = layout::partition_dir(&self.identity.topic, self.identity.partition);
+        let kept_in = keep(self.disk, self.data, &name, files)?;
+        let last = survey.segments.last().map(|last| last.base_offset);
+        for segment in &plan.damaged {
+            let is_last = last == Some(segment.base_offset);
+            let missing = is_last.then_some(survey.end..plan.end);
+            self.rewrite(segment, missing, survey.epochs.as_ref())?;
         }
         if survey.segments.is_empty() {
-            self.write_missing(end)?;
+            self.write_missing(plan.end)?;
         }
         for path in &small {
             self.remove(path)?;
@@ -238,12 +296,14 @@ impl Repair<'_> {
         if start > stored {
             store_log_start(self.disk, &self.dir, &self.identity, start)?;
         }
-        checkpoint.points.insert(key, Point::at(end));
+        checkpoint.points.insert(key, Point::at(plan.end));
         checkpoint.store(self.disk, self.data)?;
+        let lost = plan.lost.into_iter();
+        let lost = lost.map(|lost| lost.start.max(start)..lost.end);
         Ok(Repaired {
-            lost,
-            mended,
-            offsets: start..end,
+            lost: lost.filter(|lost| !lost.is_empty()).collect(),
+            mended: plan.mended,
+            offsets: start..plan.end,
             kept_in,
         })
     }
@@ -263,57 +323,6 @@ impl Repair<'_> {
         damaged.map(|(name, _)| self.dir.join(name)).collect()
     }
 
-    /// Copies files to a directory beside the partitions.
-    fn keep(&self, files: Vec<PathBuf>) -> io::Result<Option<PathBuf>> {
-        let mut there = Vec::new();
-        for path in files {
-            match self.disk.open(&path, OpenMode::Existing) {
-                Ok(file) => there.push((path, file)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if there.is_empty() {
-            return Ok(None);
-        }
-        let names = self.disk.list(self.data)?;
-        let name = (1..)
-            .map(|number| {
-                let Self { identity, .. } = self;
-                layout::damaged_partition_dir(&identity.topic, identity.partition, number)
-            })
-            .find(|name| !names.iter().any(|entry| entry.name == *name))
-            .unwrap_or_default();
-        let kept = self.data.join(name);
-        self.disk.create_dir(&kept)?;
-        for (path, file) in there {
-            let copy = kept.join(path.file_name().unwrap_or_default());
-            let copy = self.disk.open(&copy, OpenMode::New)?;
-            self.copy(&*file, 0..file.size()?, &*copy, 0)?;
-            copy.sync()?;
-        }
-        self.disk.sync_dir(&kept)?;
-        self.disk.sync_dir(self.data)?;
-        Ok(Some(kept))
-    }
-
-    fn copy(
-        &self,
-        from: &dyn DiskFile,
-        range: Range<u64>,
-        to: &dyn DiskFile,
-        at: u64,
-    ) -> io::Result<()> {
-        let mut position = range.start;
-        while position < range.end {
-            let len = usize::try_from((range.end - position).min(COPY_WINDOW)).unwrap_or(0);
-            let bytes = from.read_at(position, len)?;
-            to.write_at(at + (position - range.start), &[IoSlice::new(&bytes)])?;
-            position += as_u64(len);
-        }
-        Ok(())
-    }
-
     /// Writes a segment anew, with empty batches for what is lost of it and `missing` behind it.
     fn rewrite(
         &self,
@@ -330,12 +339,12 @@ impl Repair<'_> {
         for piece in &segment.pieces {
             match piece {
                 Piece::Intact { bytes, header } => {
-                    self.copy(&*from, bytes.clone(), &*to, at)?;
+                    copy(&*from, bytes.clone(), &*to, at)?;
                     at += bytes.end - bytes.start;
                     epoch = header.partition_leader_epoch;
                 }
                 Piece::Mended { bytes, header, .. } => {
-                    self.copy(&*from, bytes.clone(), &*to, at)?;
+                    copy(&*from, bytes.clone(), &*to, at)?;
                     to.write_at(at, &[IoSlice::new(&header.encode())])?;
                     at += bytes.end - bytes.start;
                     epoch = header.partition_leader_epoch;
@@ -385,8 +394,53 @@ impl Repair<'_> {
     }
 }
 
-fn some(offsets: Range<i64>) -> Option<Range<i64>> {
-    (!offsets.is_empty()).then_some(offsets)
+/// Copies those of `files` that are there to a new directory for what was called `name`.
+fn keep(
+    disk: &dyn Disk,
+    data: &Path,
+    name: &str,
+    files: Vec<PathBuf>,
+) -> io::Result<Option<PathBuf>> {
+    let mut there = Vec::new();
+    for path in files {
+        match disk.open(&path, OpenMode::Existing) {
+            Ok(file) => there.push((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if there.is_empty() {
+        return Ok(None);
+    }
+    let names = disk.list(data)?;
+    let kept = (1..)
+        .map(|number| layout::damaged_dir(name, number))
+        .find(|kept| !names.iter().any(|entry| entry.name == *kept))
+        .map(|kept| data.join(kept))
+        .ok_or(io::ErrorKind::AlreadyExists)?;
+    disk.create_dir(&kept)?;
+    for (path, file) in there {
+        let to = disk.open(
+            &kept.join(path.file_name().unwrap_or_default()),
+            OpenMode::New,
+        )?;
+        copy(&*file, 0..file.size()?, &*to, 0)?;
+        to.sync()?;
+    }
+    disk.sync_dir(&kept)?;
+    disk.sync_dir(data)?;
+    Ok(Some(kept))
+}
+
+fn copy(from: &dyn DiskFile, range: Range<u64>, to: &dyn DiskFile, at: u64) -> io::Result<()> {
+    let mut position = range.start;
+    while position < range.end {
+        let len = usize::try_from((range.end - position).min(COPY_WINDOW)).unwrap_or(0);
+        let bytes = from.read_at(position, len)?;
+        to.write_at(at + (position - range.start), &[IoSlice::new(&bytes)])?;
+        position += as_u64(len);
+    }
+    Ok(())
 }
 
 /// Writes empty batches for `offsets` at `at`, each in its epoch; in `epoch` where none is known.

@@ -9,6 +9,7 @@ mod output;
 mod read;
 mod scan;
 pub(crate) mod swap;
+mod warm;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub(crate) use self::aborted::{AbortedSummary, write_all as write_aborted};
 pub(crate) use self::index::{Check, SegmentIndex, SegmentScan};
 pub(crate) use self::output::SegmentOutput;
 pub(crate) use self::scan::{Batch, ScanError, Scanner, check_header};
+pub(crate) use self::warm::WarmSegments;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::ReadError;
 use crate::index::TimeEntry;
@@ -56,6 +58,8 @@ pub(crate) struct Segment {
     is_damaged: AtomicBool,
     /// Transactions whose abort markers are in this segment.
     aborted: RwLock<AbortedIndex>,
+    /// The newest timestamp, while the index is not in memory; known once it was.
+    known_largest: Mutex<Option<Option<TimeEntry>>>,
     /// Its files are about to go: what is in memory stays there.
     pinned: AtomicBool,
 }
@@ -78,6 +82,7 @@ impl Segment {
             index: RwLock::new(index),
             is_damaged: AtomicBool::new(false),
             aborted: RwLock::default(),
+            known_largest: Mutex::new(None),
             pinned: AtomicBool::new(false),
         }
     }
@@ -159,7 +164,9 @@ impl Segment {
         *self.file.lock() = None;
         // In a volatile disk the index is nowhere else.
         if !self.home.disk.is_volatile() {
-            *self.index.write() = None;
+            if let Some(index) = self.index.write().take() {
+                *self.known_largest.lock() = Some(index.largest());
+            }
             self.release_aborted();
         }
     }
@@ -362,6 +369,11 @@ impl Segment {
 
     /// The newest timestamp, and the last offset of the first batch that has it.
     pub(crate) fn largest_timestamp(&self) -> Result<Option<TimeEntry>, ReadError> {
+        if !self.has_index()
+            && let Some(known) = *self.known_largest.lock()
+        {
+            return Ok(known);
+        }
         self.with_index(SegmentIndex::largest)
     }
 

@@ -3,6 +3,7 @@
 //! `apache_kafka.rs` against Apache Kafka.
 
 mod admin;
+mod cancel;
 mod cluster;
 mod consumer;
 mod producer;

@@ -5,6 +5,7 @@ mod faults;
 mod faulty;
 mod poll_interval;
 mod rebalance;
+mod transactions;
 
 use std::time::Duration;
 

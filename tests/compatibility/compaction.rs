@@ -239,12 +239,13 @@ impl Random {
 /// The same work for every broker.
 fn work(topic: &mut Topic, name: &str) {
     let mut random = Random(7);
-    for round in 0..300 {
+    for round in 0..300_u16 {
         let records = random.pairs();
         match round % 5 {
             0 => topic.write_as((1 << 40, 0), &records, None),
             1 if round % 2 == 0 => topic.transaction(name, &records, random.below(2) == 0),
-            codec @ 2..=4 => {
+            2..=4 => {
+                let codec = u8::try_from(round % 5).expect("a small number");
                 let options = BatchOptions {
                     compression: Compression::from_bits(codec).expect("a codec"),
                     ..BatchOptions::default()
@@ -443,7 +444,7 @@ fn record(key: &str, value: Option<String>) -> Record {
 fn compacted_to(broker: &Broker, topic: &str) -> Option<usize> {
     let directory = broker.data_dir().join(format!("{topic}-0"));
     let text = std::fs::read_to_string(directory.join("cleaner-offset-checkpoint")).ok()?;
-    text.trim_end().rsplit_once(' ')?.1.parse().ok()
+    text.lines().nth(2)?.rsplit_once(' ')?.1.parse().ok()
 }
 
 #[test]

@@ -5,10 +5,14 @@
 
 mod admin;
 mod compaction;
+mod connect;
 mod consumer_protocol;
 mod java;
 mod kcat;
+mod rust_client;
 mod scenarios;
+mod streams;
+mod tools;
 mod transactions;
 
 /// The scenarios that every client passes, as one module of tests for each client.

@@ -10,6 +10,7 @@
 )]
 
 mod clock;
+mod faults;
 // mod ends;
 mod handing_over;
 mod life;

@@ -49,7 +49,7 @@ pub static SARAMA: Client = Client::new("sarama", ALL_CODECS);
 pub static KCAT: Client = Client::new("kcat", ALL_CODECS);
 
 /// Not a client: the broker to compare with, and its tools.
-pub(crate) static APACHE_KAFKA: Client = Client::new("apache-kafka", ALL_CODECS);
+pub static APACHE_KAFKA: Client = Client::new("apache-kafka", ALL_CODECS);
 
 impl Client {
     const fn new(name: &'static str, codecs: &'static [&'static str]) -> Self {

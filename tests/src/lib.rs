@@ -23,6 +23,11 @@ pub use deadline::Deadline;
 pub use program::{Line, Program};
 pub use record::{Consumed, Log, Record, Shape};
 
+/// What the README shows, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 

@@ -39,6 +39,8 @@ pub(super) struct Driver {
     /// Leaders have to be asked for.
     stale: bool,
     leaving: bool,
+    /// The application wants nothing of its group any more.
+    departing: bool,
     /// LeaveGroup requests under way.
     leaves: usize,
 }
@@ -102,6 +104,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         metadata_at: now,
         stale: false,
         leaving: false,
+        departing: false,
         leaves: 0,
         shared,
     };
@@ -114,7 +117,6 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
         }
     }
-    driver.end();
 }
 
 impl Driver {
@@ -177,8 +179,26 @@ impl Driver {
             self.stale = true;
             self.metadata.at = None;
             if !state.is_subscribed() {
+                self.departing = true;
+                state.stop_reading();
+                self.commit_done(state);
+            }
+        }
+        // What was done is committed while the group still takes it.
+        if self.departing && state.commits.is_idle() {
+            self.departing = false;
+            if !state.is_subscribed() {
                 self.tick(state, Input::Leave, now);
             }
+        }
+    }
+
+    /// Commits what was acknowledged, if that is to happen by itself.
+    fn commit_done(&self, state: &mut State) {
+        let config = &self.shared.config;
+        if config.enable_auto_commit && config.group_id.is_some() {
+            let offsets = state.to_commit();
+            state.commits.add(offsets, None);
         }
     }
 
@@ -268,8 +288,7 @@ impl Driver {
         }
         if self.auto_commit_at <= now {
             self.auto_commit_at = now + config.auto_commit_interval;
-            let offsets = state.to_commit();
-            state.commits.add(offsets, None);
+            self.commit_done(state);
         }
         Some(self.auto_commit_at)
     }
@@ -279,10 +298,8 @@ impl Driver {
         if !state.is_given_back() {
             return;
         }
-        let config = &self.shared.config;
-        if !state.announcements.begin_commit() && config.enable_auto_commit {
-            let offsets = state.to_commit();
-            state.commits.add(offsets, None);
+        if !state.announcements.begin_commit() {
+            self.commit_done(state);
         }
         if state.commits.is_idle() {
             self.tick(state, Input::Released, now);
@@ -310,10 +327,10 @@ impl Driver {
     /// Who commits now: nobody while the group changes generations.
     fn group_of_commit(&self, state: &State) -> Option<ConsumerGroupMetadata> {
         let group_id = self.shared.config.group_id.as_deref()?;
-        let membership = state.membership.as_ref().filter(|_| state.is_subscribed());
-        match membership {
-            Some(membership) => membership.may_commit().then(|| membership.metadata()),
-            None => Some(ConsumerGroupMetadata::new(group_id)),
+        match &state.membership {
+            Some(membership) if membership.may_commit() => Some(membership.metadata()),
+            Some(membership) if membership.is_in() => None,
+            _ => Some(ConsumerGroupMetadata::new(group_id)),
         }
     }
 
@@ -436,10 +453,12 @@ impl Driver {
             Effect::Fail(error) => state.fail(error),
         }
     }
+}
 
-    /// The offsets that a partition's owner may still commit.
-    fn end(self) {
-        let shared = self.shared;
+/// However the task ends, nobody waits for it in vain.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let shared = &self.shared;
         let mut state = shared.state.lock();
         state.phase = Phase::Closed;
         state.commits.abandon(&crate::error::Error::Closed);

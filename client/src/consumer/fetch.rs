@@ -1,5 +1,8 @@
 //! Which partitions are fetched next, from which brokers, and what an answer means to each.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -285,6 +288,11 @@ fn take_one(
     };
     match data.error_code {
         ErrorCode::None => {}
+        // What was fetched before is still good, and comes first.
+        ErrorCode::OffsetOutOfRange if held.position() != Some(asked.from.offset) => {
+            held.fetch_after = Some(retry_at);
+            return false;
+        }
         ErrorCode::OffsetOutOfRange => {
             if reset == AutoOffsetReset::None {
                 let error = no_offset(&asked.partition);
@@ -330,11 +338,10 @@ fn diverged(state: &mut State, asked: &Asked, data: &PartitionData, reset: AutoO
     if reset == AutoOffsetReset::None {
         state.fail_partition(partition, no_offset(partition));
     } else if let Some(held) = state.partitions.get_mut(partition) {
-        held.lose_place(Place::At(Position {
-            offset: end.end_offset.min(asked.from.offset),
+        held.truncate(Position {
+            offset: end.end_offset,
             leader_epoch: end.epoch,
-        }));
-        held.drop_buffer();
+        });
     }
 }
 

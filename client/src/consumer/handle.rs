@@ -134,8 +134,11 @@ impl ConsumerHandle {
         if revoking {
             self.shared.driver.notify_one();
         }
+        if taken == Ok(true) {
+            self.shared.application.notify_one();
+        }
         match taken {
-            Ok(()) => Acknowledged::Taken,
+            Ok(_) => Acknowledged::Taken,
             Err(_) => Acknowledged::Fenced,
         }
     }
@@ -462,7 +465,8 @@ impl ConsumerHandle {
         self.resubscribe(Subscription::Pattern(pattern(text)?))
     }
 
-    /// Reads nothing from now on, and leaves the group.
+    /// Reads nothing from now on, and leaves the group, after a last commit if
+    /// `enable.auto.commit` says so. [`Event::Lost`](super::Event::Lost) tells when that is done.
     ///
     /// # Errors
     /// [`Error::Closed`].

@@ -264,6 +264,11 @@ impl Membership {
         &self.owned
     }
 
+    /// Whether the member is in its group, or about to be.
+    pub(super) fn is_in(&self) -> bool {
+        !matches!(self.state, State::Out | State::Failed)
+    }
+
     /// Whether the group takes commits of this generation, unless a rebalance has ended without
     /// this member.
     pub(super) fn may_commit(&self) -> bool {

@@ -167,24 +167,27 @@ impl Partition {
         self.deliveries.clear();
         match place {
             Place::At(position) => self.set_place(position),
-            Place::Unknown(_) | Place::Failed => {
-                self.place = place;
-                self.fetch_at = None;
-                self.drop_buffer();
-            }
+            Place::Unknown(_) | Place::Failed => self.lose_place(place),
         }
     }
 
     fn set_place(&mut self, position: Position) {
-        self.place = Place::At(position);
-        self.fetch_at = Some(position);
-        self.drop_buffer();
+        self.lose_place(Place::At(position));
     }
 
     /// The place is not valid any more, and what was handed out still is.
     pub(super) fn lose_place(&mut self, place: Place) {
         self.place = place;
-        self.fetch_at = None;
+        self.drop_buffer();
+    }
+
+    /// The log ends at `end` for all that was read: what is buffered is void, and what was handed
+    /// out beyond it is not in the log any more.
+    pub(super) fn truncate(&mut self, end: Position) {
+        match self.place {
+            Place::At(position) if end.offset < position.offset => self.lose_place(Place::At(end)),
+            _ => {}
+        }
         self.drop_buffer();
     }
 

@@ -126,6 +126,13 @@ impl State {
         self.resubscribed = true;
     }
 
+    /// Hands out nothing more of what the group gave.
+    pub(super) fn stop_reading(&mut self) {
+        if !matches!(self.subscription, Subscription::Assigned) {
+            self.partitions.values_mut().for_each(Partition::revoke);
+        }
+    }
+
     /// Reads exactly these partitions from now on.
     pub(super) fn assign(&mut self, partitions: BTreeSet<TopicPartition>) {
         if matches!(self.subscription, Subscription::Assigned) {

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::simulated::SimulatedDisk;
 use super::{Disk, DiskFile, MemoryDisk, OpenMode, OsDisk, Reads};
 
 /// Runs a claim on each disk, in an empty directory.
@@ -15,10 +16,15 @@ fn on_every_disk(claim: impl Fn(&dyn Disk, &Path)) {
         let dir = tempfile::tempdir().unwrap();
         claim(&disk, dir.path());
     }
-    for disk in [MemoryDisk::new(), MemoryDisk::durable()] {
+    let in_memory: [&dyn Disk; 3] = [
+        &MemoryDisk::new(),
+        &MemoryDisk::durable(),
+        &SimulatedDisk::new(),
+    ];
+    for disk in in_memory {
         let dir = PathBuf::from("/data");
         disk.create_dir(&dir).unwrap();
-        claim(&disk, &dir);
+        claim(disk, &dir);
     }
 }
 

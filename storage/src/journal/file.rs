@@ -30,6 +30,8 @@ pub(crate) struct Found {
     pub(super) capacity: u64,
     /// Of its last use; `None` when it was never used.
     pub(crate) sequence: Option<u64>,
+    /// It is shorter than it was when it was taken into use.
+    pub(crate) is_cut: bool,
 }
 
 /// The journal files of a directory, by number.
@@ -70,18 +72,25 @@ impl JournalFiles {
             files.next_slot = files.next_slot.max(slot.saturating_add(1));
             let path = dir.join(&entry.name);
             let file = disk.open(&path, OpenMode::Existing)?;
-            let capacity = file.size()? / BLOCK_BYTES * BLOCK_BYTES;
-            if capacity <= FIRST_GROUP {
+            let size = file.size()?;
+            let capacity = size / BLOCK_BYTES * BLOCK_BYTES;
+            let header = file_header(&*file, size, directory)?;
+            let is_cut = header.is_some_and(|header| header.capacity > size);
+            if capacity <= FIRST_GROUP && !is_cut {
                 // Left behind by a preparation that did not finish.
                 disk.remove(&path)?;
                 continue;
             }
-            let sequence = sequence(&*file, directory)?;
+            let sequence = match header {
+                Some(header) => Some(header.sequence),
+                None => sequence_of_group(&*file, directory)?,
+            };
             found.push(Found {
                 file,
                 path,
                 capacity,
                 sequence,
+                is_cut,
             });
             files.count += 1;
         }
@@ -103,7 +112,7 @@ impl JournalFiles {
         let mut free = Vec::new();
         for found in found {
             small += usize::from(found.capacity < file_bytes);
-            if small > 1 || free.len() >= max {
+            if small > 1 || free.len() >= max || found.capacity <= FIRST_GROUP {
                 self.disk.remove(&found.path)?;
                 self.count -= 1;
                 continue;
@@ -197,15 +206,15 @@ impl Plan {
     }
 }
 
-/// The sequence under which a file was last used.
-///
-/// Its header is written together with its first group. When the header is damaged the group
-/// tells as well; when the group was torn, it was never acknowledged.
-fn sequence(file: &dyn DiskFile, directory: Uuid) -> io::Result<Option<u64>> {
-    let header = file.read_at(0, BLOCK)?;
-    if let Some(header) = FileHeader::decode(directory, &header) {
-        return Ok(Some(header.sequence));
-    }
+/// The header of a file of `size` bytes, if it is intact.
+fn file_header(file: &dyn DiskFile, size: u64, directory: Uuid) -> io::Result<Option<FileHeader>> {
+    let len = usize::try_from(size).unwrap_or(BLOCK).min(BLOCK);
+    Ok(FileHeader::decode(directory, &file.read_at(0, len)?))
+}
+
+/// The sequence under which a file was last used whose header is damaged. It was written together
+/// with the first group, which tells as well; when that was torn, it was never acknowledged.
+fn sequence_of_group(file: &dyn DiskFile, directory: Uuid) -> io::Result<Option<u64>> {
     let block = file.read_at(FIRST_GROUP, BLOCK)?;
     let Some(header) = GroupHeader::decode(&block) else {
         return Ok(None);

@@ -39,15 +39,6 @@ impl CleanerState {
     }
 }
 
-/// What became of an attempt to put one segment in the place of several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Replaced {
-    /// It is there.
-    Done,
-    /// Not before the journal has what is being appended.
-    NotYet,
-}
-
 impl Log {
     /// What there is to compact at time `now_ms`; nothing without `cleanup.policy=compact`, after a
     /// failure, or while a compaction is under way.
@@ -168,7 +159,8 @@ impl Log {
     }
 
     /// Puts what is left of these segments, which is on the disk, in their place. Readers keep the
-    /// old ones for as long as they look at them.
+    /// old ones for as long as they look at them. Answers `output` when it is to be tried again,
+    /// once the journal has what is being appended.
     ///
     /// # Errors
     /// [`ChangeError::Superseded`] when they are not the log's any more. [`ChangeError`]: the old
@@ -176,30 +168,26 @@ impl Log {
     pub(crate) fn replace_segments(
         &self,
         old: &[Arc<Segment>],
-        output: &mut Option<SegmentOutput>,
-    ) -> Result<Replaced, ChangeError> {
+        mut output: SegmentOutput,
+    ) -> Result<Option<SegmentOutput>, ChangeError> {
         let _maintenance = self.maintenance.lock();
         self.check_changeable()?;
         let Some(at) = position_of(&self.segments(), old).filter(|_| self.is_compacted()) else {
             return Err(ChangeError::Superseded);
         };
-        let Some(mut taken) = output.take() else {
-            return Err(ChangeError::Superseded);
-        };
-        let (base_offset, end_offset) = (taken.base_offset(), taken.end_offset());
+        let (base_offset, end_offset) = (output.base_offset(), output.end_offset());
         if !self.keep_producers_elsewhere(end_offset)? {
-            *output = Some(taken);
-            return Ok(Replaced::NotYet);
+            return Ok(Some(output));
         }
         for segment in old {
             segment.pin()?;
         }
         // From here on the files may be others than those in memory.
         self.cleaner.given_up.store(true, Ordering::Release);
-        taken.commit()?;
+        output.commit()?;
         swap::finish(self.disk(), &self.home.dir, base_offset, end_offset)?;
         self.cleaner.given_up.store(false, Ordering::Release);
-        let new = Arc::new(taken.into_segment());
+        let new = Arc::new(output.into_segment());
         {
             let mut segments = self.segments.write();
             let range = at..at + old.len();
@@ -216,7 +204,7 @@ impl Log {
             tracing::warn!(dir = %self.home.dir.display(), %error, "index not written");
         }
         self.keep_warm(&new);
-        Ok(Replaced::Done)
+        Ok(None)
     }
 
     fn is_compacted(&self) -> bool {

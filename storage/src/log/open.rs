@@ -1,6 +1,5 @@
 //! Opening: what files there are, how far they can be trusted, what producers and epochs they hold.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -105,7 +104,7 @@ impl Log {
             segments: RwLock::new(Arc::new(segments)),
             offsets: Mutex::new(offsets),
             leader_epochs: RwLock::new(Arc::new(rebuilt.leader_epochs)),
-            warm: Mutex::new(VecDeque::new()),
+            warm: RwLock::default(),
             cleaner,
         }))
     }

@@ -10,9 +10,6 @@ use crate::error::ReadError;
 use crate::offsets::{LogPosition, Offsets};
 use crate::segment::{ScanError, Segment};
 
-/// Sealed segments whose file and index are held open, per log.
-const WARM_SEGMENTS: usize = 4;
-
 impl Log {
     /// Whole batches from the one that holds offset `from`, of one segment, at most `max_bytes`;
     /// the first one also when it is larger, if `at_least_one_batch`. Empty at the bound, and
@@ -158,10 +155,14 @@ impl Log {
         segments
             .iter()
             .map(|segment| {
+                let largest = segment.largest_timestamp()?;
+                if segment.has_index() {
+                    self.keep_warm(segment);
+                }
                 Ok(SegmentInfo {
                     base_offset: segment.base_offset(),
                     size: segment.size(),
-                    largest_timestamp: segment.largest_timestamp()?.map(|entry| entry.timestamp),
+                    largest_timestamp: largest.map(|entry| entry.timestamp),
                     is_active: Some(segment.base_offset()) == active,
                 })
             })
@@ -183,7 +184,7 @@ impl Log {
         check_range(from, &self.offsets()).err().unwrap_or(error)
     }
 
-    /// Notes that a sealed segment is in use and closes the one that has been unused for longest.
+    /// Notes that a sealed segment is in use, and so must be closed some time.
     pub(super) fn keep_warm(&self, segment: &Arc<Segment>) {
         let segments = self.segments();
         if segments
@@ -192,18 +193,7 @@ impl Log {
         {
             return;
         }
-        let mut warm = self.warm.lock();
-        warm.retain(|base| *base != segment.base_offset());
-        warm.push_back(segment.base_offset());
-        if warm.len() <= WARM_SEGMENTS {
-            return;
-        }
-        let cold = warm.pop_front();
-        let active = segments.len().saturating_sub(1);
-        let sealed = segments.iter().take(active);
-        for segment in sealed.filter(|segment| Some(segment.base_offset()) == cold) {
-            segment.release();
-        }
+        self.warm.read().used(segment);
     }
 }
 

@@ -190,6 +190,7 @@ fn outcome((tail, found): &(Tail, Found)) -> Outcome {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn every_row_of_the_verdict() {
     type Facts = (Tail, Found);
 

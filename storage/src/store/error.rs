@@ -56,7 +56,7 @@ pub enum OpenError {
     },
     /// A file on which all logs depend is damaged.
     #[error(
-        "{} is damaged ({reason}): restore it from a backup, or open with `repair` to go on with what the segments hold",
+        "{} is damaged ({reason}): restore it from a backup, or go on with what the segments hold after `ottla repair`",
         path.display()
     )]
     Damaged {

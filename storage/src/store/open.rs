@@ -220,16 +220,20 @@ impl Opening {
         if self.last_stop == LastStop::Unclean {
             let mut reader = Reader::new(self.meta.directory_id, &found, end);
             redone = self.redo(&mut reader).map_err(failed)?;
+            let low = end.file_sequence;
             end = reader.position();
-            if reader.is_damaged().map_err(failed)? {
+            let is_cut = |found: &Found| found.is_cut && found.sequence >= Some(low);
+            let damage = if found.iter().any(is_cut) {
+                Some("a file of it has been cut".to_owned())
+            } else if reader.is_damaged().map_err(failed)? {
+                let group = end.group_sequence;
+                Some(format!("group {group} is not intact and others follow it"))
+            } else {
+                None
+            };
+            if let Some(reason) = damage {
                 if !self.options.repair {
-                    return Err(OpenError::Damaged {
-                        path: dir,
-                        reason: format!(
-                            "group {} is not intact and others follow it",
-                            end.group_sequence
-                        ),
-                    });
+                    return Err(OpenError::Damaged { path: dir, reason });
                 }
                 self.report.journal_damaged = true;
                 self.last_stop = LastStop::Damaged;

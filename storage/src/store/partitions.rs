@@ -6,11 +6,14 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::log::Log;
+use crate::segment::WarmSegments;
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Partitions {
     topics: RwLock<BTreeMap<String, BTreeMap<i32, Arc<Log>>>>,
+    /// What they hold open together.
+    warm: Arc<WarmSegments>,
 }
 
 impl Partitions {
@@ -29,6 +32,7 @@ impl Partitions {
 
     /// Adds a log.
     pub(crate) fn insert(&self, log: Arc<Log>) {
+        log.share_warm(&self.warm);
         let identity = log.identity();
         let (topic, partition) = (identity.topic.clone(), identity.partition);
         let mut topics = self.topics.write();

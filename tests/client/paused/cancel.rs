@@ -1,7 +1,7 @@
 //! Futures that are dropped at every point at which they wait.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ottla_client::consumer::{Consumer, Event};
@@ -144,7 +144,7 @@ async fn a_close_that_nobody_waits_for_commits_and_leaves_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn building_may_be_dropped() {
     let world = World::new(1).await;
-    drop(pin!(world.member().build()));
+    drop(Box::pin(world.member().build()));
     let mut consumer = world.start().await;
     assert_eq!(assigned(&mut consumer).await.len(), 1);
 }
@@ -160,7 +160,7 @@ async fn a_stream_survives_the_loss_of_every_wait() {
                 let _ = at_most(polls, async { sleep(seconds(1)).await }).await;
             }
             // Dropped while nothing is there.
-            while let Some(early) = at_most(polls, stream.next()).await {
+            if let Some(early) = at_most(polls, stream.next()).await {
                 panic!("{early:?}");
             }
             world.produce(0, number..number + 1).await;

@@ -8,6 +8,7 @@ use ottla_protocol::message::{Request, Response};
 use ottla_protocol::service::{Answer, Connection, Service};
 
 /// What happens to a request.
+#[expect(clippy::large_enum_variant, reason = "one of these lives for a moment")]
 pub enum Fate {
     /// The broker answers it.
     Pass,

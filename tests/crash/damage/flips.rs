@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use ottla_storage::disk::simulated::{Loss, SimulatedDisk, Snapshot};
 use ottla_storage::repair::repair;
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 use crate::answers::Answers;
 use crate::archive::{files, read};
 use crate::golden::{DIR, Size, TOPICS, golden, open};
+use crate::parallel::in_parallel;
 
 /// Cases of each directory in a usual run.
 const CASES: usize = 1_500;
@@ -25,6 +25,14 @@ pub(crate) enum Harm {
     Flip(usize),
     /// It ends after so many bytes.
     Cut(usize),
+}
+
+impl Harm {
+    /// Whether the journal can look as if the crash had torn its last group. A file of which not even
+    /// the header is left looks as if it had never been used.
+    fn may_tear(self) -> bool {
+        matches!(self, Self::Flip(_) | Self::Cut(..48))
+    }
 }
 
 /// How a directory came through.
@@ -85,7 +93,9 @@ impl Subject {
             Err(error) if hit.is_none() => return self.refused(&disk, path, &error.to_string()),
             Err(error) => return Err(format!("not opened: {error}")),
         };
-        let outcome = self.judge(&store, hit, path)?;
+        let may_tear =
+            !self.closed && path.to_string_lossy().ends_with(".journal") && harm.may_tear();
+        let outcome = self.judge(&store, hit, may_tear)?;
         store.close().map_err(|error| error.to_string())?;
         drop(store);
         disk.kill();
@@ -97,7 +107,7 @@ impl Subject {
     }
 
     /// Compares what a store answers with what it should.
-    fn judge(&self, store: &Store, hit: Option<&str>, path: &Path) -> Result<Outcome, String> {
+    fn judge(&self, store: &Store, hit: Option<&str>, may_tear: bool) -> Result<Outcome, String> {
         let mut worst = Outcome::Unharmed;
         for (topic, expected) in &self.expected {
             let is_hit = hit == Some(*topic);
@@ -108,9 +118,8 @@ impl Subject {
                 worst = Outcome::Quarantined;
                 continue;
             };
-            // An end that only the journal knows is torn with its last group.
-            let in_journal = path.to_string_lossy().ends_with(".journal");
-            if in_journal && !self.closed && log.offsets().high_watermark < expected.end {
+            // An end that only the journal knows goes with its last group.
+            if may_tear && log.offsets().high_watermark < expected.end {
                 worst = Outcome::Torn;
                 continue;
             }
@@ -139,7 +148,7 @@ impl Subject {
             return Ok(Outcome::Refused);
         }
         let store = open(disk, true).map_err(|again| format!("{error}, and repaired: {again}"))?;
-        self.judge(&store, None, path)?;
+        self.judge(&store, None, false)?;
         Ok(Outcome::Refused)
     }
 
@@ -196,24 +205,6 @@ fn sample(cases: Vec<(PathBuf, Harm)>, wanted: usize) -> Vec<(PathBuf, Harm)> {
         harms.map(move |harm| (path.clone(), harm))
     });
     chosen.collect()
-}
-
-fn in_parallel(count: usize, work: impl Fn(usize) + Sync) {
-    let next = AtomicUsize::new(0);
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
-                        return;
-                    }
-                    work(number);
-                }
-            });
-        }
-    });
 }
 
 fn flip_and_cut(size: Size, closed: bool) {

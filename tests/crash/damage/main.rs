@@ -11,4 +11,6 @@ mod archive;
 mod flips;
 mod golden;
 mod heads;
+#[path = "../enumeration/parallel.rs"]
+mod parallel;
 mod repairs;

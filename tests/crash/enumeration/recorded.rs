@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 
 use bytes::Bytes;
-use ottla_storage::disk::simulated::{Loss, SimulatedDisk, Snapshot};
+use ottla_storage::disk::simulated::{SimulatedDisk, Snapshot};
 use ottla_storage::disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, OsDisk};
 use ottla_storage::error::Failed;
 use ottla_storage::log::{Log, LogIdentity, LogListener};

@@ -3,6 +3,7 @@
 
 mod descriptors;
 mod disk_full;
+mod epochs;
 mod ledger;
 mod memory;
 mod start;

@@ -185,6 +185,17 @@ fn damage_behind_records_is_told_after_them() {
 }
 
 #[test]
+fn a_truncated_log_is_read_on_where_it_ends_and_nothing_before_is_passed_over() {
+    let mut partition = buffered(0..6);
+    hand_out(&mut partition, 4);
+    partition.truncate(position(5));
+    assert_eq!(partition.wants_fetch(1), Some(position(4)));
+    partition.truncate(position(2));
+    assert_eq!(partition.wants_fetch(1), Some(position(2)));
+    assert_eq!(partition.position(), Some(2));
+}
+
+#[test]
 fn a_partition_with_too_much_unacknowledged_waits() {
     let mut partition = buffered(0..0);
     for offset in 0..i64::try_from(MAX_UNACKNOWLEDGED).unwrap() {

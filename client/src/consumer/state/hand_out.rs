@@ -147,27 +147,32 @@ impl State {
         }
     }
 
-    /// The application has done all of an event, or all before an offset.
+    /// The application has done all of an event, or all before an offset. True when the partition
+    /// waited for that before it could go on.
     pub(in super::super) fn acknowledge(
         &mut self,
         partition: &TopicPartition,
         token: Token,
         before: Option<i64>,
         now: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         // One from before a seek is void, and nobody else has the partition: nothing to tell.
         let taken = self.update(partition, |held| {
-            (held.assignment == token.assignment).then(|| match before {
-                Some(offset) => held.acknowledge_before(offset, token.seek),
-                None => held.acknowledge(token.number, token.seek),
+            let waited = !held.has_room();
+            (held.assignment == token.assignment).then(|| {
+                let _ = match before {
+                    Some(offset) => held.acknowledge_before(offset, token.seek),
+                    None => held.acknowledge(token.number, token.seek),
+                };
+                waited
             })
         });
-        if taken.flatten().is_none() {
+        let Some(waited) = taken.flatten() else {
             self.late = true;
             return Err(fenced(partition));
-        }
+        };
         self.progress.made(now);
-        Ok(())
+        Ok(waited)
     }
 
     /// The application commits an offset itself: what comes before it is done.

@@ -705,6 +705,43 @@ fn an_interrupted_swap_is_finished_by_the_next_start() {
 }
 
 #[test]
+fn no_snapshot_is_left_that_shows_a_transaction_open_whose_marker_is_gone() {
+    let disk = Arc::new(MemoryDisk::durable());
+    let mut run = Run::new(Arc::clone(&disk) as Arc<dyn Disk>);
+    run.write(Some(0), true, &[(1, Some(1))], 0);
+    run.log().flush().unwrap();
+    for key in [1, 2] {
+        run.end_transaction(0, true);
+        run.write(Some(0), true, &[(key, Some(2))], 0);
+    }
+    run.end_transaction(0, true);
+    run.step(&Step::Roll);
+    // The second compaction drops the marker for which the first one set a time.
+    for later_ms in [0, 2_000] {
+        run.step(&Step::Clean {
+            later_ms,
+            keys: 100,
+        });
+        run.write(None, false, &[(2, Some(3))], 0);
+        run.step(&Step::Roll);
+    }
+    let end = run.end();
+    let snapshots: Vec<String> = files(&disk)
+        .into_keys()
+        .filter(|name| name.ends_with("snapshot"))
+        .collect();
+    // A crash may take the newest ones.
+    for newest in snapshots.iter().skip(1) {
+        disk.remove(&dir().join(newest)).unwrap();
+    }
+    run.open(Tail::Scan {
+        from: 0,
+        at_least: end,
+    });
+    assert_eq!(run.log().offsets().last_stable_offset, end);
+}
+
+#[test]
 fn the_cleaner_goes_on_where_it_was_after_a_restart() {
     let disk = MemoryDisk::durable();
     let log = open(&disk, compacted(), Tail::Clean);

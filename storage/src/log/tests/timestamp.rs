@@ -101,3 +101,24 @@ fn a_log_without_times_has_no_newest() {
     assert_eq!(log.max_timestamp().unwrap(), None);
     assert_eq!(offset_at(&log, 0), None);
 }
+
+/// Once, the answer was the first record behind the segment that had lost its end.
+#[test]
+fn what_a_cut_segment_has_lost_is_not_found_in_the_next_one() {
+    let disk = MemoryDisk::durable();
+    let log = open(&disk, small_segments(), Tail::Clean);
+    for at in 0..30 {
+        append_at(&log, &[at * 10]);
+    }
+    let last_of_first = log.segments_info().unwrap()[1].base_offset - 1;
+    log.close().unwrap();
+    let mut cut = files(&disk);
+    let first = cut.get_mut("00000000000000000000.log").unwrap();
+    first.truncate(first.len() / 2);
+    let log = open(&disk_of(&cut), small_segments(), Tail::Clean);
+    assert_eq!(offset_at(&log, 10), Some((10, 1)));
+    assert!(log.offset_for_timestamp(last_of_first * 10).is_err());
+    assert!(log.max_timestamp().is_err());
+    let next = (last_of_first + 1) * 10;
+    assert!(log.offset_for_timestamp(next).is_err());
+}

@@ -10,12 +10,13 @@ use ottla_protocol::record::{
 use super::*;
 use crate::cleaner::Next;
 use crate::config::Compaction;
-use crate::disk::simulated::{Call, Loss, SECTORS, SimulatedDisk, Snapshot};
+use crate::disk::simulated::{Call, Loss, Operation, SECTORS, SimulatedDisk, Snapshot};
 use crate::log::Marker;
 
 const TOPICS: [&str; 2] = ["a", "cached"];
-/// Losses made of each moment.
-const LOSSES: usize = 4;
+/// Losses made of each moment, and of one at which segments give way to another.
+const LOSSES: usize = 1;
+const LOSSES_OF_A_SWAP: usize = 8;
 /// Changes of the longest recovery, about.
 const RECOVERY_CHANGES: u64 = 60;
 
@@ -363,7 +364,11 @@ fn after_every_crash_of_a_compaction_the_log_is_the_same_map() {
     });
     assert!(swaps.count() > 3, "the work compacts");
     for (number, moment) in (0_u64..).zip(&moments) {
-        for loss in moment.snapshot.losses(LOSSES, number) {
+        let losses = match moment.call.operation {
+            Operation::Rename | Operation::Remove | Operation::SyncDir => LOSSES_OF_A_SWAP,
+            _ => LOSSES,
+        };
+        for loss in moment.snapshot.losses(losses, number) {
             let power_lost = loss != Loss::Nothing;
             let disk = moment.snapshot.crash(loss);
             disk.die_after(number % RECOVERY_CHANGES);

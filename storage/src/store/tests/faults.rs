@@ -276,3 +276,28 @@ fn a_failed_roll_leaves_no_segment_behind() {
     let log = log.unwrap_or_else(|| panic!("quarantined, rolled: {rolled}"));
     assert_eq!(bodies(&log), ["one", "two"]);
 }
+
+/// Once, a log that was closed was served without what had gone missing since.
+#[test]
+fn a_closed_log_that_has_lost_its_end_or_its_beginning_is_quarantined() {
+    let segment = |base| layout::log_file(&Path::new(DIR).join("a-0"), base);
+    for lost in ["end", "beginning"] {
+        let disk = SimulatedDisk::new();
+        let store = open(&disk);
+        let log = create(&store, "a", 1);
+        append(&log, "one");
+        log.roll().unwrap();
+        append(&log, "two");
+        let whole = usize::try_from(log.size()).unwrap() / 2;
+        append(&log, "three");
+        store.close().unwrap();
+        drop(store);
+        match lost {
+            "end" => disk.damage(&segment(1), |bytes| bytes.truncate(whole)),
+            _ => disk.remove(&segment(0)).unwrap(),
+        }
+        let store = open(&disk);
+        assert!(store.log("a", 0).is_none(), "without its {lost}");
+        assert_eq!(store.quarantined()[0].directory, "a-0");
+    }
+}

@@ -35,6 +35,7 @@ public final class Client {
             case "admin" -> AdminTour.run(client);
             case "transactions" -> TransactionTour.run(client);
             case "hold-transaction" -> TransactionTour.hold(client);
+            case "word-count" -> WordCount.run(client);
             case "pump" -> TransactionPump.run(client);
             default -> throw new IllegalArgumentException("no scenario " + arguments[0]);
         }

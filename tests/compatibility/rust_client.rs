@@ -1,0 +1,202 @@
+//! The Rust consumer and Kafka's own in one group, whoever of them leads it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ottla_client::Client;
+use ottla_client::config::{AssignmentStrategy, AutoOffsetReset, ConsumerConfig};
+use ottla_client::consumer::Event;
+use ottla_tests::client::JAVA;
+use ottla_tests::{Broker, Deadline, Line, Program};
+
+use crate::scenarios::{send, small, unique};
+
+const PARTITIONS: usize = 4;
+
+/// A Rust consumer on a thread of its own. It leaves when this is dropped.
+struct Member {
+    seen: Arc<Mutex<Seen>>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What a member has and what it has read.
+#[derive(Default)]
+struct Seen {
+    partitions: BTreeSet<i32>,
+    values: Vec<Vec<u8>>,
+}
+
+impl Member {
+    fn start(broker: &Broker, group: &str, topic: &str, strategy: AssignmentStrategy) -> Self {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (group, topic) = (group.to_owned(), topic.to_owned());
+        let (bootstrap, seen_there) = (broker.bootstrap().to_owned(), Arc::clone(&seen));
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.expect("a runtime").block_on(async {
+                let run = run(&bootstrap, group, topic, strategy, seen_there, stopped);
+                run.await.expect("a consumer without errors");
+            });
+        });
+        Self {
+            seen,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    fn partitions(&self) -> BTreeSet<i32> {
+        self.seen.lock().expect("the lock").partitions.clone()
+    }
+
+    fn read(&self) -> Vec<Vec<u8>> {
+        self.seen.lock().expect("the lock").values.clone()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn run(
+    bootstrap: &str,
+    group: String,
+    topic: String,
+    strategy: AssignmentStrategy,
+    seen: Arc<Mutex<Seen>>,
+    mut stopped: tokio::sync::oneshot::Receiver<()>,
+) -> Result<(), ottla_client::Error> {
+    let client = Client::builder()
+        .bootstrap_servers(bootstrap)
+        .connect()
+        .await?;
+    let settings = |config: ConsumerConfig| {
+        let earliest = config.auto_offset_reset(AutoOffsetReset::Earliest);
+        let often = earliest.heartbeat_interval(Duration::from_millis(500));
+        often.assignment_strategy([strategy])
+    };
+    let consumer = client.consumer(group).with(settings).subscribe([topic]);
+    let mut consumer = consumer.build().await?;
+    loop {
+        let event = tokio::select! {
+            _ = &mut stopped => break,
+            event = consumer.next_event() => event?,
+        };
+        if let Event::Records(records) = &event {
+            let values = records.iter().filter_map(|record| record.value.clone());
+            let values = values.map(|value| value.to_vec());
+            seen.lock().expect("the lock").values.extend(values);
+            consumer.ack(records);
+        }
+        drop(event);
+        let held = consumer
+            .assignment()
+            .into_iter()
+            .map(|partition| partition.partition);
+        seen.lock().expect("the lock").partitions = held.collect();
+    }
+    consumer.close(Duration::from_secs(30)).await
+}
+
+/// Waits until the two together have all partitions, each of them half.
+fn settle(java: &mut Program, rust: &Member) {
+    let mut of_java = BTreeSet::new();
+    let settled = Deadline::generous().poll(|| {
+        while let Some(line) = java.try_next() {
+            if let Line::Assignment(assignment) = line {
+                of_java = assignment.into_iter().collect();
+            }
+        }
+        let of_rust = rust.partitions();
+        let half = of_java.len() == PARTITIONS / 2 && of_rust.len() == PARTITIONS / 2;
+        (half && of_java.is_disjoint(&of_rust)).then_some(())
+    });
+    assert!(
+        settled.is_some(),
+        "java has {of_java:?}, rust {:?}",
+        rust.partitions()
+    );
+}
+
+fn with_java(strategy: AssignmentStrategy, java_name: &str) {
+    if !JAVA.is_here() {
+        return;
+    }
+    let broker = Broker::start();
+    let assignor = format!(
+        "partition.assignment.strategy=org.apache.kafka.clients.consumer.{java_name}Assignor"
+    );
+    let set = ["--set", assignor.as_str()];
+    for java_leads in [true, false] {
+        let topic = unique(&JAVA, java_name);
+        let group = format!("{topic}-group");
+        JAVA.create_topic(&broker, &topic, 4);
+        let start_rust = || Member::start(&broker, &group, &topic, strategy);
+        // Who comes first leads as long as it stays.
+        let (mut java, rust) = if java_leads {
+            let mut java = JAVA.member(&broker, &group, &topic, &set);
+            java.wait_for("it has all", |line| match line {
+                Line::Assignment(all) if all.len() == PARTITIONS => Some(()),
+                _ => None,
+            });
+            (java, start_rust())
+        } else {
+            let rust = start_rust();
+            let all = Deadline::generous().poll(|| (rust.partitions().len() == 4).then_some(()));
+            assert!(all.is_some(), "the rust member has {:?}", rust.partitions());
+            (JAVA.member(&broker, &group, &topic, &set), rust)
+        };
+        settle(&mut java, &rust);
+
+        let records = small(&topic, 0, 40);
+        send(&mut JAVA.producer(&broker, &topic, "lz4"), 0, &records);
+        let of_java = java.records(20);
+        let all = Deadline::generous().poll(|| (rust.read().len() >= 20).then(|| rust.read()));
+        let of_rust = all.unwrap_or_else(|| panic!("rust has read {}", rust.read().len()));
+        assert_eq!((of_java.len(), of_rust.len()), (20, 20));
+
+        // When the one leaves, the other goes on with everything, from where both had got to.
+        java.finish();
+        let all = Deadline::generous().poll(|| (rust.partitions().len() == 4).then_some(()));
+        assert!(all.is_some(), "the rust member has {:?}", rust.partitions());
+        let more = small(&topic, 40, 40);
+        send(&mut JAVA.producer(&broker, &topic, "none"), 40, &more);
+        let all = Deadline::generous().poll(|| (rust.read().len() >= 60).then(|| rust.read()));
+        assert_eq!(
+            all.map(|all| all.len()),
+            Some(60),
+            "{:?}",
+            rust.read().len()
+        );
+    }
+}
+
+#[test]
+fn range_divides_a_group_of_rust_and_java() {
+    with_java(AssignmentStrategy::Range, "Range");
+}
+
+#[test]
+fn round_robin_divides_a_group_of_rust_and_java() {
+    with_java(AssignmentStrategy::RoundRobin, "RoundRobin");
+}
+
+#[test]
+fn sticky_divides_a_group_of_rust_and_java() {
+    with_java(AssignmentStrategy::Sticky, "Sticky");
+}
+
+#[test]
+fn cooperative_sticky_divides_a_group_of_rust_and_java() {
+    with_java(AssignmentStrategy::CooperativeSticky, "CooperativeSticky");
+}
