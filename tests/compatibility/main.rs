@@ -6,6 +6,7 @@
 mod admin;
 mod compaction;
 mod connect;
+mod consumer_protocol;
 mod java;
 mod kcat;
 mod orders;
