@@ -5,11 +5,7 @@ use ottla_tests::client::JAVA;
 use ottla_tests::{Broker, Line, Program};
 
 #[path = "../../client/examples/orders.rs"]
-#[allow(
-    dead_code,
-    clippy::print_stdout,
-    reason = "an example has a main of its own"
-)]
+#[allow(dead_code, reason = "an example has a main of its own")]
 mod example;
 
 fn java(broker: &Broker, class: &str, arguments: &[&str]) -> Program {

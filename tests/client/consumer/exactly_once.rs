@@ -1,4 +1,4 @@
-use ottla_client::config::{ConsumerConfig, IsolationLevel};
+use ottla_client::config::{ConsumerConfig, IsolationLevel, ProducerConfig};
 use ottla_client::consumer::{Consumer, SeekTo};
 use ottla_client::{Error, Producer, ProducerRecord, TopicPartition};
 
