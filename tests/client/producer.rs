@@ -209,11 +209,7 @@ async fn a_batch_over_the_limit_of_the_topic_is_split_until_it_fits() {
     let Some(stage) = Stage::new().await else {
         return;
     };
-    let topic = stage.name("small");
-    let new = ottla_client::admin::NewTopic::new(&topic)
-        .partitions(1)
-        .config("max.message.bytes", "3000");
-    stage.create(new).await;
+    let topic = stage.topic_up_to(3000).await;
     let producer = stage
         .client
         .producer()
@@ -395,11 +391,7 @@ async fn an_interceptor_sees_every_record_and_every_outcome() {
     let Some(stage) = Stage::new().await else {
         return;
     };
-    let topic = stage.name("small");
-    let new = ottla_client::admin::NewTopic::new(&topic)
-        .partitions(1)
-        .config("max.message.bytes", "3000");
-    stage.create(new).await;
+    let topic = stage.topic_up_to(3000).await;
     let counting = Arc::new(Counting::default());
     let producer = stage
         .client

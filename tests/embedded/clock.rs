@@ -119,5 +119,5 @@ async fn a_consumer_takes_over_when_the_session_of_one_that_was_cut_off_is_over(
     assert_eq!(assigned(&mut next).await, 1);
     // From the last heartbeat on, of which there is one every 3 s.
     let seconds = start.elapsed().as_secs();
-    assert!((42..=45).contains(&seconds), "{seconds} s");
+    assert!((42..50).contains(&seconds), "{seconds} s");
 }
