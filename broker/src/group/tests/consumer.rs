@@ -2,7 +2,6 @@
 
 mod joining;
 mod migration;
-mod mixed;
 mod offsets;
 mod property;
 mod reconciling;
