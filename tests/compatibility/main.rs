@@ -9,6 +9,7 @@ mod connect;
 mod consumer_protocol;
 mod java;
 mod kcat;
+mod orders;
 mod rust_client;
 mod scenarios;
 mod streams;

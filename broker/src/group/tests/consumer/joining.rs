@@ -256,7 +256,7 @@ fn groups_are_listed_by_type_and_state() {
         }
     };
     let consumer = (GROUP.to_owned(), "consumer", "Stable");
-    assert_eq!(listed(&[], &["Consumer"]), [consumer.clone()]);
+    assert_eq!(listed(&[], &["Consumer"]), std::slice::from_ref(&consumer));
     assert_eq!(listed(&["stable"], &[]), [consumer]);
     assert_eq!(listed(&["assigning"], &[]), []);
     assert_eq!(listed(&[], &[]).len(), 2);
