@@ -2,6 +2,7 @@
 
 mod joining;
 mod migration;
+mod mixed;
 mod offsets;
 mod property;
 mod reconciling;
