@@ -189,38 +189,39 @@ fn outcome((tail, found): &(Tail, Found)) -> Outcome {
     }
 }
 
-#[test]
-#[expect(clippy::too_many_lines, reason = "one table")]
-fn every_row_of_the_verdict() {
-    type Facts = (Tail, Found);
+/// How a log is opened, and what is found.
+type Opened = (Tail, Found);
 
-    fn is_late((tail, found): &Facts) -> bool {
-        let is_known = match tail {
-            Tail::Clean => false,
-            Tail::Scan { at_least, .. } => *at_least > 0,
-            Tail::Closed { .. } | Tail::Exact { .. } => true,
-        };
-        found.starts_late && is_known
-    }
-    fn is_short((tail, found): &Facts) -> bool {
-        matches!(tail, Tail::Scan { at_least, .. } if found.end < *at_least)
-    }
-    fn is_scan(facts: &Facts) -> bool {
-        matches!(facts.0, Tail::Scan { .. }) && !is_late(facts) && !is_short(facts)
-    }
-    fn is(facts: &Facts, wanted: fn(Tail) -> bool) -> bool {
-        wanted(facts.0) && !is_late(facts)
-    }
-    fn is_exact(tail: Tail) -> bool {
-        matches!(tail, Tail::Exact { .. })
-    }
-    fn is_closed(tail: Tail) -> bool {
-        matches!(tail, Tail::Closed { .. })
-    }
-    fn is_clean(tail: Tail) -> bool {
-        tail == Tail::Clean
-    }
-    let rows: [Row<Facts, Outcome>; 12] = [
+fn is_late((tail, found): &Opened) -> bool {
+    let is_known = match tail {
+        Tail::Clean => false,
+        Tail::Scan { at_least, .. } => *at_least > 0,
+        Tail::Closed { .. } | Tail::Exact { .. } => true,
+    };
+    found.starts_late && is_known
+}
+fn is_short((tail, found): &Opened) -> bool {
+    matches!(tail, Tail::Scan { at_least, .. } if found.end < *at_least)
+}
+fn is_scan(facts: &Opened) -> bool {
+    matches!(facts.0, Tail::Scan { .. }) && !is_late(facts) && !is_short(facts)
+}
+fn is(facts: &Opened, wanted: fn(Tail) -> bool) -> bool {
+    wanted(facts.0) && !is_late(facts)
+}
+fn is_exact(tail: Tail) -> bool {
+    matches!(tail, Tail::Exact { .. })
+}
+fn is_closed(tail: Tail) -> bool {
+    matches!(tail, Tail::Closed { .. })
+}
+fn is_clean(tail: Tail) -> bool {
+    tail == Tail::Clean
+}
+
+#[test]
+fn every_row_of_the_verdict() {
+    let rows: [Row<Opened, Outcome>; 12] = [
         ("first segments missing", is_late, |_| Outcome::Quarantine),
         (
             "clean and whole",

@@ -25,7 +25,7 @@ use crate::world::{options, settings};
 /// Writers, each with a topic of its own.
 const WRITERS: [&str; 3] = ["x", "y", "z"];
 /// Moments at which the power may go, and losses made of each.
-const MOMENTS: usize = 12;
+const MOMENTS: usize = 8;
 const LOSSES: usize = 8;
 
 /// Real files, of which everything that is done is done to a simulated disk as well.

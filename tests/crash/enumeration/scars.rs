@@ -10,7 +10,7 @@ use ottla_storage::disk::simulated::{Fault, FaultKind, Operation, SimulatedDisk}
 use ottla_storage::disk::{Disk, DiskFile, OpenMode};
 
 use crate::transactions::Producer;
-use crate::world::{CACHED, World};
+use crate::world::{CACHED, KEYED, World};
 
 const DATA: &str = "data";
 
@@ -74,6 +74,7 @@ pub(crate) fn suffer(world: &mut World) {
     world.roll("d");
     disk.fill("d-0");
     world.append("d", 3800);
+    world.delete_records("d");
     disk.make_room();
     disk.inject(Fault {
         operation: Some(Operation::Write),
@@ -94,6 +95,7 @@ pub(crate) fn suffer(world: &mut World) {
     }
     world.roll("b");
     world.append("b", 300);
+    world.roll("u");
     for _ in 0..2 {
         world.produce("u", Producer::Bumping, 40);
         world.end_transaction(Producer::Bumping, TransactionResult::Abort);
@@ -101,6 +103,22 @@ pub(crate) fn suffer(world: &mut World) {
     }
     world.produce("u", Producer::Bumping, 40);
     world.end_transaction(Producer::Bumping, TransactionResult::Abort);
+}
+
+/// Has a compaction end where only a restart can go on.
+pub(crate) fn interrupt_compaction(world: &mut World) {
+    for _ in 0..9 {
+        world.append(KEYED, 900);
+    }
+    world.roll(KEYED);
+    world.disk.inject(Fault {
+        operation: Some(Operation::Rename),
+        path: format!("{KEYED}-0/{:020}.log", 0),
+        after: 0,
+        kind: FaultKind::Io,
+        lasting: false,
+    });
+    world.compact();
 }
 
 /// Leaves batches that no sync has covered in the log that bypasses the journal.

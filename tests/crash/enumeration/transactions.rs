@@ -155,8 +155,11 @@ pub(crate) fn next_batch(
         ..BatchOptions::default()
     };
     let mut builder = BatchBuilder::new(options).expect("no codec");
+    let next_offset = i64::try_from(topic.sent.len()).expect("an offset");
+    let key = topic.keys.map(|keys| (next_offset % keys).to_be_bytes());
+    let key = key.as_ref().map(|key| &key[..]);
     builder
-        .append(timestamp, None, Some(value), &[])
+        .append(timestamp, key, Some(value), &[])
         .expect("a first record");
     Sent {
         append: parsed(builder.build().expect("no codec")),

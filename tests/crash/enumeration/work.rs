@@ -4,7 +4,7 @@ use ottla_protocol::record::TransactionResult;
 use ottla_storage::disk::simulated::{Loss, SECTORS};
 
 use crate::transactions::Producer;
-use crate::world::{CACHED, LEDGERS, MIXED, OFFSETS, TOPICS, World};
+use crate::world::{CACHED, KEYED, LEDGERS, MIXED, OFFSETS, TOPICS, World};
 
 /// Does `rounds` rounds, each of which ends with another kind of stop.
 pub(crate) fn work(world: &mut World, rounds: usize) {
@@ -69,6 +69,12 @@ fn change(world: &mut World, round: usize) {
         world.make_durable();
         world.append(MIXED, 300);
     }
+    for step in 0..9 {
+        world.append(KEYED, [500, 900, 200][step % 3]);
+    }
+    world.roll(KEYED);
+    world.compact();
+    world.append(KEYED, 100);
     world.retain("d");
     if round % 3 == 2 {
         world.retain(LEDGERS[0]);

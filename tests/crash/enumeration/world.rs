@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_protocol::record::TransactionResult;
-use ottla_storage::config::{Durability, LogConfig};
+use ottla_storage::cleaner::{Next, Step};
+use ottla_storage::config::{Compaction, Durability, LogConfig};
 use ottla_storage::disk::simulated::SimulatedDisk;
 use ottla_storage::error::{AppendError, Failed};
 use ottla_storage::log::{Appended, Change, Log, LogIdentity, LogListener, Part, append_together};
@@ -24,9 +25,13 @@ pub(crate) const CACHED: &str = "cached";
 pub(crate) const MIXED: &str = "mixed";
 /// Where groups commit their offsets.
 pub(crate) const OFFSETS: &str = "offsets";
+/// Is compacted.
+pub(crate) const KEYED: &str = "k";
+/// Keys of its records.
+pub(crate) const KEYS: i64 = 4;
 /// Those that transactions write to.
 pub(crate) const LEDGERS: [&str; 2] = ["t", "u"];
-pub(crate) const TOPICS: [&str; 9] = ["a", "b", "c", "d", CACHED, MIXED, OFFSETS, "t", "u"];
+pub(crate) const TOPICS: [&str; 10] = ["a", "b", "c", "d", CACHED, MIXED, OFFSETS, "t", "u", KEYED];
 /// `flush.ms` of the topics that bypass the journal.
 const FLUSH_MS: u64 = 1000;
 
@@ -40,6 +45,7 @@ pub(crate) fn settings(topic: &str, durable: bool) -> LogConfig {
     LogConfig {
         segment_bytes: 4096,
         index_interval_bytes: 512,
+        compaction: (topic == KEYED).then(Compaction::default),
         durability: if bypasses {
             page_cache
         } else {
@@ -222,6 +228,7 @@ impl World {
         self.next_id += 1;
         let new = Topic {
             id: self.next_id,
+            keys: (name == KEYED).then_some(KEYS),
             uncertain: true,
             ..Topic::default()
         };
@@ -393,6 +400,22 @@ impl World {
             && let Some(topic) = self.ledger.lock().topics.get_mut(topic)
         {
             topic.sent.truncate(index(to));
+        }
+    }
+
+    /// Compacts the topic that is, in small steps.
+    pub(crate) fn compact(&self) {
+        const MOST_KEY_BYTES: usize = 64 << 10;
+        const MOST_STEPS: usize = 200;
+        let Some(store) = &self.store else { return };
+        let Ok(Some(mut cleaning)) = store.next_cleaning(MOST_KEY_BYTES, self.now_ms) else {
+            return;
+        };
+        for _ in 0..MOST_STEPS {
+            let step = cleaning.step(1500);
+            if !step.is_ok_and(|Step { next, .. }| next == Next::GoOn) {
+                return;
+            }
         }
     }
 

@@ -167,7 +167,7 @@ impl Accumulator {
                 reason,
             };
             self.gave_up(&batch, &error);
-            batch.fail(error);
+            self.fail(&batch, error);
             drained.released += batch.memory;
             self.settled(batch.id);
         }

@@ -28,7 +28,7 @@ struct Bench {
 impl Bench {
     fn new(config: ProducerConfig) -> Self {
         let ms = Duration::from_millis;
-        let mut accumulator = Accumulator::new(config, Backoff::new(ms(100), ms(1000)));
+        let mut accumulator = Accumulator::new(config, Backoff::new(ms(100), ms(1000)), false);
         accumulator.set_identity(Identity {
             producer_id: 7,
             epoch: 0,
