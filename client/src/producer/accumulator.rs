@@ -45,6 +45,9 @@ pub(super) struct Queue {
     in_flight: BTreeSet<u64>,
     sequence: Sequence,
     next_order: u64,
+    /// The orders that were sent from the oldest one on that is not settled. A broker remembers five
+    /// batches of a producer: one that is sent again behind more than four others is written twice.
+    sent: BTreeSet<u64>,
     backoff: Backoff,
     not_before: Option<Instant>,
 }
@@ -351,6 +354,7 @@ impl Queue {
             in_flight: BTreeSet::new(),
             sequence: Sequence::default(),
             next_order: 0,
+            sent: BTreeSet::new(),
             backoff,
             not_before: None,
         }

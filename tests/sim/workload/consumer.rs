@@ -33,7 +33,9 @@ fn settings(config: ConsumerConfig) -> ConsumerConfig {
 
 /// Takes part until everything is read and committed.
 pub(crate) async fn take_part(world: World) {
-    let settings_of_client = [("client.id", "consumer"), ("request.timeout.ms", "3000")];
+    // Longer than any request is late: as in Kafka, one that is repeated and comes late after all
+    // would undo later commits.
+    let settings_of_client = [("client.id", "consumer"), ("request.timeout.ms", "60000")];
     let client = Client::builder()
         .in_process(world.service())
         .seed(world.below(u64::MAX))
