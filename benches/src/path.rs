@@ -77,13 +77,16 @@ fn batch(compression: Compression) -> Bytes {
         max_size: 64 << 10,
         ..BatchOptions::default()
     };
-    let built = BatchBuilder::new(options).and_then(|mut builder| {
-        for number in 0..150_u8 {
-            builder.append(NOW_MS, None, Some(&[number; 100]), &[])?;
-        }
-        builder.build()
-    });
-    built.unwrap_or_else(|error| panic!("a batch that fits: {error}"))
+    let mut builder = BatchBuilder::new(options)
+        .unwrap_or_else(|error| panic!("a codec that is built in: {error}"));
+    for number in 0..150_u8 {
+        builder
+            .append(NOW_MS, None, Some(&[number; 100]), &[])
+            .unwrap_or_else(|error| panic!("a record that fits: {error}"));
+    }
+    builder
+        .build()
+        .unwrap_or_else(|error| panic!("a batch that fits: {error}"))
 }
 
 fn build() -> Box<dyn FnMut()> {
