@@ -218,8 +218,12 @@ impl Driver {
     }
 
     fn refresh_metadata(&mut self, state: &State, now: Instant) -> Option<Instant> {
-        let idle = matches!(state.subscription, Subscription::None);
-        if idle || self.metadata.under_way {
+        if matches!(state.subscription, Subscription::None) {
+            // There is nothing to ask for; whoever subscribes asks anew.
+            self.stale = false;
+            return None;
+        }
+        if self.metadata.under_way {
             return None;
         }
         let due = self.stale || self.metadata_at <= now;
