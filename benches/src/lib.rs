@@ -12,6 +12,7 @@ pub mod limits;
 pub mod load;
 pub mod machine;
 pub mod outcome;
+pub mod path;
 pub mod plot;
 pub mod process;
 pub mod raw;

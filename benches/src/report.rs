@@ -130,15 +130,15 @@ impl<'a> Results<'a> {
     }
 }
 
-/// Writes `README.md` and its plots into a folder.
+/// Writes `README.md`, with `note` in front of the results, and its plots into a folder.
 ///
 /// # Errors
 /// As the file system.
-pub fn write(lines: &[Line], to: &Path) -> Result<()> {
+pub fn write(lines: &[Line], note: &str, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let results = Results::new(lines);
     let mut page = String::new();
-    head(&mut page, &results)?;
+    head(&mut page, note, &results)?;
     for (durability, title) in [
         (
             Durability::PageCache,
@@ -166,7 +166,7 @@ pub fn write(lines: &[Line], to: &Path) -> Result<()> {
     plots(&results, to)
 }
 
-fn head(page: &mut String, results: &Results) -> Result<()> {
+fn head(page: &mut String, note: &str, results: &Results) -> Result<()> {
     writeln!(page, "# Ottla and Apache Kafka side by side\n")?;
     writeln!(
         page,
@@ -175,6 +175,9 @@ fn head(page: &mut String, results: &Results) -> Result<()> {
          medians with the smallest and the largest of the rounds in parentheses. Both brokers had one core, \
          the client the other one.\n"
     )?;
+    if !note.is_empty() {
+        writeln!(page, "{note}\n")?;
+    }
     let mut table = Table::new(["", ""]);
     for (name, value) in machine::describe() {
         table.row([name, value]);

@@ -18,13 +18,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, CatalogCommand, CatalogLimits, ConfigScope};
+use crate::catalog::{Catalog, CatalogCommand, CatalogLimits, ConfigScope, TopicEntry};
 use crate::cleaning;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::core::{Core, ProducerIds};
 use crate::env::{Env, SEEDED_START_MS, millis};
 use crate::fetch_session::FetchSessions;
-use crate::group::{Command as GroupCommand, GroupConfig, GroupCoordinator};
+use crate::group::{
+    Assignor, Command as GroupCommand, Event as GroupEvent, GroupConfig, GroupCoordinator,
+    MigrationPolicy, TopicImage, TopicInfo,
+};
 use crate::housekeeping;
 use crate::in_process::InProcess;
 use crate::live_config::LiveConfig;
@@ -297,34 +300,18 @@ fn assemble(
 ) -> Result<Core, StartError> {
     let live_config = Arc::new(LiveConfig::new(Arc::clone(config)));
     let topics = Arc::new(Topics::new(Arc::clone(store), Arc::clone(&live_config)));
-    let limits = CatalogLimits::default();
-    let (files, live) = (Arc::clone(&topics), Arc::clone(&live_config));
-    let catalog = load(
-        store,
-        env,
-        CATALOG_LOG,
-        move || Catalog::new(limits),
-        move |command| match command {
-            CatalogCommand::Ensure(topic) => files.ensure(&topic),
-            CatalogCommand::Remove(topic) => files.remove(&topic),
-            CatalogCommand::Configure(scope, entries) => {
-                live.set(scope, entries);
-                files.reconfigure();
-            }
-        },
-        alone,
-    )?;
+    let told = Arc::new(OnceLock::new());
+    let catalog = load_catalog(store, env, &topics, &live_config, &told)?;
     for scope in [ConfigScope::Cluster, ConfigScope::Broker(config.node_id)] {
         live_config.set(scope, catalog.inspect(|catalog| catalog.configs(scope)));
     }
+    for (group_id, entries) in catalog.inspect(|catalog| catalog.group_configs().clone()) {
+        live_config.set_group(group_id, entries);
+    }
     reconcile(store, &topics, &catalog);
-    let group_config = group_config(config);
-    let ids = env.clone();
-    let new_groups = move || {
-        let ids = ids.clone();
-        GroupCoordinator::new(group_config.clone(), move || ids.uuid())
-    };
-    let groups = load(store, env, GROUPS_LOG, new_groups, report, alone)?;
+    let groups = load_groups(store, env, &topics, &live_config)?;
+    // A fresh cell takes its first value.
+    let _ = told.set(Arc::clone(&groups));
     let transactions = load_transactions(store, env, config, &topics, &groups, commands)?;
     Ok(Core {
         config: Arc::clone(config),
@@ -343,6 +330,88 @@ fn assemble(
         draining: CancellationToken::new(),
         advertised: OnceLock::new(),
     })
+}
+
+/// The groups that the catalog's commands are told to, once they are loaded.
+type Told = Arc<OnceLock<Arc<Driver<GroupCoordinator>>>>;
+
+fn load_catalog(
+    store: &Store,
+    env: &Env,
+    topics: &Arc<Topics>,
+    live_config: &Arc<LiveConfig>,
+    told: &Told,
+) -> Result<Arc<Driver<Catalog>>, StartError> {
+    let limits = CatalogLimits::default();
+    let (files, live) = (Arc::clone(topics), Arc::clone(live_config));
+    let told = Arc::clone(told);
+    // Before groups are loaded there is nobody to tell; they begin with what there is then.
+    let tell = move |event| {
+        if let Some(groups) = told.get() {
+            groups.tell(event);
+        }
+    };
+    load(
+        store,
+        env,
+        CATALOG_LOG,
+        move || Catalog::new(limits),
+        move |command| match command {
+            CatalogCommand::Ensure(topic) => {
+                files.ensure(&topic);
+                tell(topic_changed(&topic.name, Some(&topic)));
+            }
+            CatalogCommand::Remove(topic) => {
+                files.remove(&topic);
+                tell(topic_changed(&topic.name, None));
+            }
+            CatalogCommand::Configure(scope, entries) => {
+                live.set(scope, entries);
+                files.reconfigure();
+            }
+            CatalogCommand::ConfigureGroup(group_id, entries) => {
+                let settings = live.set_group(group_id.clone(), entries);
+                let group_id = Arc::from(group_id);
+                tell(GroupEvent::GroupConfigured { group_id, settings });
+            }
+        },
+        alone,
+    )
+}
+
+fn load_groups(
+    store: &Store,
+    env: &Env,
+    topics: &Arc<Topics>,
+    live_config: &Arc<LiveConfig>,
+) -> Result<Arc<Driver<GroupCoordinator>>, StartError> {
+    let config = group_config(live_config.started());
+    let (ids, topics, live) = (env.clone(), Arc::clone(topics), Arc::clone(live_config));
+    let new = move || {
+        let ids = ids.clone();
+        let mut image = TopicImage::default();
+        for topic in topics.all() {
+            let info = TopicInfo {
+                id: topic.id.into_bytes(),
+                partitions: i32::try_from(topic.partition_count()).unwrap_or(i32::MAX),
+            };
+            image.set(&Arc::from(&*topic.name), Some(info));
+        }
+        GroupCoordinator::new(config.clone(), image, live.group_overrides(), move || {
+            ids.uuid()
+        })
+    };
+    load(store, env, GROUPS_LOG, new, report, alone)
+}
+
+fn topic_changed(name: &str, topic: Option<&TopicEntry>) -> GroupEvent {
+    GroupEvent::TopicChanged {
+        name: Arc::from(name),
+        topic: topic.map(|topic| TopicInfo {
+            id: topic.id.into_bytes(),
+            partitions: topic.partitions,
+        }),
+    }
 }
 
 fn load_transactions(
@@ -393,11 +462,24 @@ fn internal_config() -> LogConfig {
 }
 
 fn group_config(config: &BrokerConfig) -> GroupConfig {
+    let policy = config.group_consumer_migration_policy.as_str();
     GroupConfig {
         min_session_timeout: config.group_min_session_timeout,
         max_session_timeout: config.group_max_session_timeout,
         initial_rebalance_delay: config.group_initial_rebalance_delay,
         max_size: config.group_max_size,
+        consumer_session_timeout: config.group_consumer_session_timeout,
+        consumer_heartbeat_interval: config.group_consumer_heartbeat_interval,
+        consumer_max_size: config.group_consumer_max_size,
+        consumer_assignors: config
+            .group_consumer_assignors
+            .iter()
+            .filter_map(|name| Assignor::named(name))
+            .collect(),
+        migration_policy: MigrationPolicy {
+            upgrade: ["bidirectional", "upgrade"].contains(&policy),
+            downgrade: ["bidirectional", "downgrade"].contains(&policy),
+        },
         offset_metadata_max_bytes: config.offset_metadata_max_bytes,
         offsets_retention: config.offsets_retention,
         offsets_retention_check_interval: config.offsets_retention_check_interval,
@@ -458,6 +540,9 @@ fn report(command: GroupCommand) {
                 members,
                 "generation started"
             );
+        }
+        GroupCommand::ProtocolChanged { group_id, protocol } => {
+            tracing::info!(group = &*group_id, protocol, "group changes its protocol");
         }
         GroupCommand::MemberExpired {
             group_id,

@@ -43,6 +43,8 @@ pub(crate) struct Catalog {
     collisions: HashMap<String, String>,
     /// What clients have set for brokers, without scopes for which nothing is set.
     configs: BTreeMap<ConfigScope, BTreeMap<String, String>>,
+    /// What clients have set for groups, without those for which nothing is set.
+    group_configs: BTreeMap<String, BTreeMap<String, String>>,
     next_producer_id: i64,
     /// Topics deleted by a record that was replayed: their files may still be there.
     deleted: HashSet<Uuid>,
@@ -54,12 +56,15 @@ pub(crate) struct Catalog {
 pub(crate) struct CatalogLimits {
     /// Partitions of all topics together.
     pub(crate) max_partitions: i64,
+    /// Groups with settings of their own.
+    pub(crate) max_group_configs: usize,
 }
 
 impl Default for CatalogLimits {
     fn default() -> Self {
         Self {
             max_partitions: 200_000,
+            max_group_configs: 10_000,
         }
     }
 }
@@ -110,6 +115,8 @@ pub(crate) enum CatalogCommand {
     Remove(TopicEntry),
     /// From now on this is set, and nothing else.
     Configure(ConfigScope, BTreeMap<String, String>),
+    /// From now on this is set for the group, and nothing else.
+    ConfigureGroup(String, BTreeMap<String, String>),
 }
 
 type CatalogEffects = Effects<CatalogRecord, CatalogReply, CatalogCommand>;
@@ -303,6 +310,9 @@ impl Machine for Catalog {
             CatalogRecord::ConfigsSet { scope, entries } => {
                 self.apply_configs(scope, entries.into_iter().collect());
             }
+            CatalogRecord::GroupConfigsSet { group_id, entries } => {
+                self.apply_group_configs(group_id, entries.into_iter().collect());
+            }
         }
     }
 
@@ -311,10 +321,12 @@ impl Machine for Catalog {
             next: self.next_producer_id,
         };
         let configs = self.configs.iter();
+        let of_groups = self.group_configs.iter();
         self.topics
             .values()
             .map(CatalogRecord::topic_set)
             .chain(configs.map(|(scope, entries)| CatalogRecord::configs_set(*scope, entries)))
+            .chain(of_groups.map(|(id, entries)| CatalogRecord::group_configs_set(id, entries)))
             .chain([ids])
             .collect()
     }

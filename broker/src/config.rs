@@ -11,6 +11,7 @@ mod describe;
 mod endpoint;
 mod error;
 mod foreign;
+mod group;
 mod map;
 mod setting;
 mod table;
@@ -29,6 +30,7 @@ pub use describe::{
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ConfigError, Problem};
 pub use foreign::{Foreign, Verdict, foreign};
+pub(crate) use group::{GroupOverrides, describe_group, group_setting};
 pub use map::{ConfigMap, Origin};
 pub use setting::{Allowed, ConfigType, Scope, Setting, Synonym, Unit, Value};
 pub use table::{broker_setting, broker_settings, topic_setting, topic_settings};

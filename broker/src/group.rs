@@ -1,4 +1,4 @@
-//! Pure. The coordinator of consumer groups (the classic protocol) and their committed offsets.
+//! Pure. The coordinator of groups, of the classic and of the consumer protocol, and their offsets.
 //!
 //! A logged machine: events and time go in; records, replies and reports come out. It never waits,
 //! reads no clock, and does nothing but what its caller appends, answers and reports for it.
@@ -7,8 +7,10 @@
 //! its replies. The replies of an event without records wait for the records of the events before,
 //! because they may tell of them.
 
+mod assignor;
 mod classic;
 mod config;
+mod consumer;
 mod error;
 mod expiry;
 mod groups;
@@ -28,6 +30,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod topics;
 mod transaction;
 
 use std::collections::HashMap;
@@ -37,18 +40,22 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+pub(crate) use crate::config::GroupOverrides;
 pub(crate) use crate::env::Now;
 pub(crate) use crate::machine::Token;
 #[cfg(test)]
 use crate::record_codec::RecordError;
+pub(crate) use assignor::Assignor;
 pub(crate) use classic::State;
-pub(crate) use config::GroupConfig;
+pub(crate) use config::{GroupConfig, MigrationPolicy};
+pub(crate) use consumer::{Assignment, ConsumerMember, DescribedConsumerGroup, NamedPartitions};
 pub(crate) use error::GroupError;
 pub(crate) use record::GroupRecord;
 #[cfg(test)]
 use record::OffsetKey;
 pub(crate) use reply::*;
 pub(crate) use request::*;
+pub(crate) use topics::{TopicImage, TopicInfo};
 
 use groups::Groups;
 use step::Step;
@@ -73,7 +80,7 @@ pub(crate) enum Command {
     Rebalancing {
         /// The group.
         group_id: Arc<str>,
-        /// The generation that ends.
+        /// The generation that ends; of the consumer protocol, the epoch that begins.
         generation_id: i32,
         /// Why.
         reason: Reason,
@@ -93,6 +100,13 @@ pub(crate) enum Command {
         group_id: Arc<str>,
         /// The member.
         member_id: Arc<str>,
+    },
+    /// The group goes on in another protocol.
+    ProtocolChanged {
+        /// The group.
+        group_id: Arc<str>,
+        /// `classic` or `consumer`.
+        protocol: &'static str,
     },
     /// Another member took over a static member's instance id.
     MemberFenced {
@@ -121,6 +135,12 @@ pub(crate) enum Reason {
     SyncExpired,
     /// The leader's assignment is larger than a record may be.
     AssignmentTooLarge,
+    /// The group was one of the consumer protocol.
+    ProtocolChanged,
+    /// Members read other topics than before.
+    SubscriptionChanged,
+    /// Topics that members read came, went or grew.
+    TopicsChanged,
     /// More members were loaded than the group may have now.
     OverCapacity,
 }
@@ -128,6 +148,10 @@ pub(crate) enum Reason {
 /// All groups of a broker.
 pub(crate) struct GroupCoordinator {
     config: GroupConfig,
+    /// Not logged; kept up by [`Event::TopicChanged`].
+    topics: TopicImage,
+    /// Not logged; kept up by [`Event::GroupConfigured`].
+    settings: HashMap<Arc<str>, GroupOverrides>,
     ids: Box<dyn FnMut() -> Uuid + Send>,
     groups: Groups,
     timers: Timers,
@@ -145,12 +169,19 @@ impl fmt::Debug for GroupCoordinator {
 }
 
 impl GroupCoordinator {
-    /// No groups. `ids` yields the random part of new member ids and never the same twice.
+    /// No groups. `topics` and `settings` are what there is now. `ids` yields the random part of new member ids and never the same twice.
     ///
     /// [`replay`](Self::replay) what was logged, then call [`loaded`](Self::loaded) even if there was nothing.
-    pub(crate) fn new(config: GroupConfig, ids: impl FnMut() -> Uuid + Send + 'static) -> Self {
+    pub(crate) fn new(
+        config: GroupConfig,
+        topics: TopicImage,
+        settings: HashMap<Arc<str>, GroupOverrides>,
+        ids: impl FnMut() -> Uuid + Send + 'static,
+    ) -> Self {
         Self {
             config,
+            topics,
+            settings,
             ids: Box::new(ids),
             groups: Groups::default(),
             timers: Timers::default(),
@@ -160,6 +191,7 @@ impl GroupCoordinator {
 
     /// Applies one event.
     pub(crate) fn handle(&mut self, event: Event, now: Now) -> Effects {
+        let topics_changed = self.note(&event);
         let mut effects = Effects::default();
         let (mut step, groups, ids) = self.step(now, &mut effects);
         match event {
@@ -167,6 +199,9 @@ impl GroupCoordinator {
             Event::Sync(token, request) => sync::handle(groups, token, &request, &mut step),
             Event::Heartbeat(token, request) => {
                 sync::heartbeat(groups, token, &request, &mut step);
+            }
+            Event::ConsumerHeartbeat(token, request) => {
+                consumer::handle(groups, ids, token, request, &mut step);
             }
             Event::Leave(token, request) => leave::handle(groups, token, request, &mut step),
             Event::CommitOffsets(token, request) => {
@@ -186,6 +221,10 @@ impl GroupCoordinator {
             Event::Describe(token, request) => {
                 step.reply(token, Reply::Describe(inspect::describe(groups, &request)));
             }
+            Event::DescribeConsumerGroups(token, group_ids) => {
+                let described = consumer::describe(groups, &group_ids, &step);
+                step.reply(token, Reply::DescribeConsumerGroups(described));
+            }
             Event::List(token, request) => {
                 step.reply(token, Reply::List(inspect::list(groups, &request)));
             }
@@ -198,10 +237,34 @@ impl GroupCoordinator {
                 step.reply(token, Reply::DeleteOffsets(reply));
             }
             Event::Abandoned(token) => rebalance::abandoned(groups, token, &mut step),
-            Event::TopicsDeleted(topics) => offsets::topics_deleted(groups, &topics, &mut step),
+            Event::TopicChanged { name, topic } => {
+                if topic.is_none() {
+                    offsets::topic_deleted(groups, &name, &mut step);
+                }
+                if topics_changed {
+                    groups.topics_changed();
+                }
+            }
+            Event::GroupConfigured { .. } => {}
             Event::Tick => tick(groups, &mut step),
         }
         effects
+    }
+
+    /// Keeps up what is known of topics and settings, which is not logged. True if topics are not as before.
+    fn note(&mut self, event: &Event) -> bool {
+        match event {
+            Event::TopicChanged { name, topic } => return self.topics.set(name, *topic),
+            Event::GroupConfigured { group_id, settings } => {
+                if *settings == GroupOverrides::default() {
+                    self.settings.remove(group_id);
+                } else {
+                    self.settings.insert(group_id.clone(), *settings);
+                }
+            }
+            _ => {}
+        }
+        false
     }
 
     /// The earliest moment, on [`Now::monotonic`]'s scale, at which a [`Event::Tick`] is wanted.
@@ -240,6 +303,8 @@ impl GroupCoordinator {
     ) -> (Step<'a>, &'a mut Groups, &'a mut dyn FnMut() -> Uuid) {
         let step = Step {
             config: &self.config,
+            topics: &self.topics,
+            settings: &self.settings,
             now,
             timers: &mut self.timers,
             parked: &mut self.parked,
@@ -263,6 +328,15 @@ fn tick(groups: &mut Groups, step: &mut Step<'_>) {
             }
             Timer::Sync { group_id } => {
                 groups.with(&group_id, |group| group.sync_expired(step));
+            }
+            Timer::Member {
+                group_id,
+                member_id,
+                deadline,
+            } => {
+                groups.with(&group_id, |group| {
+                    group.member_expired(&member_id, deadline, step);
+                });
             }
             Timer::Expiry => expiry::run(groups, step),
         }

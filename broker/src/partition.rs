@@ -33,8 +33,8 @@ impl Partition {
     pub(crate) fn wake_at(&self, offset: i64, signal: &Arc<Notify>) -> Registration {
         let mut table = self.waiters.0.lock();
         table.next += 1;
-        let key = table.next;
-        table.waiting.insert(key, (offset, Arc::clone(signal)));
+        let key = (offset, table.next);
+        table.waiting.insert(key, Arc::clone(signal));
         Registration {
             waiters: Arc::clone(&self.waiters),
             key,
@@ -48,20 +48,20 @@ struct Waiters(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     next: u64,
-    waiting: BTreeMap<u64, (i64, Arc<Notify>)>,
+    /// By the offset that is waited for, so that a move looks only at those whom it reaches.
+    waiting: BTreeMap<(i64, u64), Arc<Notify>>,
 }
 
 impl LogListener for Waiters {
     fn high_watermark_moved(&self, offset: i64) {
-        for (at, signal) in self.0.lock().waiting.values() {
-            if *at <= offset {
-                signal.notify_one();
-            }
+        let table = self.0.lock();
+        for (_, signal) in table.waiting.range(..=(offset, u64::MAX)) {
+            signal.notify_one();
         }
     }
 
     fn failed(&self, _failed: &Failed) {
-        for (_, signal) in self.0.lock().waiting.values() {
+        for signal in self.0.lock().waiting.values() {
             signal.notify_one();
         }
     }
@@ -70,7 +70,7 @@ impl LogListener for Waiters {
 /// A place among the waiters of a partition, given up on drop.
 pub(crate) struct Registration {
     waiters: Arc<Waiters>,
-    key: u64,
+    key: (i64, u64),
 }
 
 impl Drop for Registration {

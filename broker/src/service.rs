@@ -11,9 +11,9 @@ use ottla_protocol::message::{Request, Response};
 
 use crate::core::Core;
 use crate::handler::{
-    alter_configs, api_versions, cluster, configs, features, fetch, groups, list_offsets, metadata,
-    offsets, produce, producer_id, quotas, records, replicas, security, topics, transaction_admin,
-    transaction_offsets, transactions,
+    alter_configs, api_versions, cluster, configs, consumer_groups, features, fetch, groups,
+    list_offsets, metadata, offsets, produce, producer_id, quotas, records, replicas, security,
+    topics, transaction_admin, transaction_offsets, transactions,
 };
 
 /// Where a request comes from.
@@ -73,6 +73,10 @@ pub(crate) fn call(core: &Arc<Core>, context: &Context, request: Request) -> Pen
         Request::Heartbeat(request) => reply(groups::heartbeat(core, request)),
         Request::LeaveGroup(request) => reply(groups::leave(core, context, request)),
         Request::SyncGroup(request) => reply(groups::sync(core, context, request)),
+        Request::ConsumerGroupHeartbeat(request) => {
+            reply(consumer_groups::heartbeat(core, context, request))
+        }
+        Request::ConsumerGroupDescribe(request) => reply(consumer_groups::describe(core, request)),
         Request::DescribeGroups(request) => reply(groups::describe(core, context, request)),
         Request::ListGroups(request) => reply(groups::list(core, request)),
         Request::DeleteGroups(request) => reply(groups::delete(core, request)),

@@ -3,11 +3,12 @@
 //! Shell. What exists is decided by the catalog; this is where its commands take effect.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use ottla_protocol::{ErrorCode, StrBytes};
 
-use ottla_storage::log::LogIdentity;
+use ottla_storage::log::{Log, LogIdentity};
 use ottla_storage::store::{LogError, Store};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
@@ -151,8 +152,9 @@ impl Topics {
         let kept = known.as_ref().map_or(&[][..], |topic| &topic.partitions);
         let mut partitions = kept.to_vec();
         configure(&partitions, &config);
-        for index in partitions.len()..usize::try_from(entry.partitions).unwrap_or(0) {
-            let opened = self.open_partition(&entry.name, entry.id, index, &config);
+        let missing = partitions.len()..usize::try_from(entry.partitions).unwrap_or(0);
+        let opened = self.open_partitions(&entry.name, entry.id, missing.clone(), &config);
+        for (index, opened) in missing.zip(opened) {
             if let Err(error) = &opened {
                 tracing::error!(topic = entry.name, partition = index, %error, "partition is not available");
             }
@@ -194,7 +196,10 @@ impl Topics {
                 if missing.is_some() {
                     continue;
                 }
-                match self.open_partition(&topic.name, topic.id, index, &topic.config) {
+                let found = self
+                    .open_partitions(&topic.name, topic.id, index..index + 1, &topic.config)
+                    .pop();
+                match found.unwrap_or(Err(LogError::Closed)) {
                     Ok(partition) => {
                         *missing = Some(partition);
                         opened += 1;
@@ -228,31 +233,55 @@ impl Topics {
         }
     }
 
-    fn open_partition(
+    /// Finds or creates partitions; the outcomes are in the order of the indexes.
+    fn open_partitions(
         &self,
         topic: &str,
         topic_id: Uuid,
-        index: usize,
+        indexes: Range<usize>,
         config: &EffectiveTopicConfig,
-    ) -> Result<Arc<Partition>, LogError> {
-        let identity = LogIdentity {
+    ) -> Vec<Result<Arc<Partition>, LogError>> {
+        let identities = indexes.map(|index| LogIdentity {
             topic: topic.to_owned(),
             topic_id,
             partition: i32::try_from(index).unwrap_or(i32::MAX),
-        };
-        let found = self.store.log(&identity.topic, identity.partition);
-        let log = match found {
-            Some(log) if log.identity().topic_id == topic_id => log,
-            found => {
-                if found.is_some() {
-                    // Of a topic of this name whose deletion failed.
-                    self.store.delete_log(topic, identity.partition)?;
+        });
+        let mut missing = Vec::new();
+        let found: Vec<_> = identities
+            .map(|identity| {
+                let found = self.find_log(&identity).transpose();
+                if found.is_none() {
+                    missing.push(identity);
                 }
-                self.store.create_log(identity, config.to_log_config())?
-            }
+                found
+            })
+            .collect();
+        let created = if missing.is_empty() {
+            Vec::new()
+        } else {
+            self.store.create_logs(missing, &config.to_log_config())
         };
-        log.set_config(config.to_log_config());
-        Ok(Partition::new(log))
+        let mut created = created.into_iter();
+        let opened = found
+            .into_iter()
+            .filter_map(|found| found.or_else(|| created.next()));
+        opened
+            .map(|log| {
+                let log = log?;
+                log.set_config(config.to_log_config());
+                Ok(Partition::new(log))
+            })
+            .collect()
+    }
+
+    /// The log that is there already, not one of a topic of this name whose deletion failed.
+    fn find_log(&self, identity: &LogIdentity) -> Result<Option<Arc<Log>>, LogError> {
+        let (topic, partition) = (&identity.topic, identity.partition);
+        match self.store.log(topic, partition) {
+            Some(log) if log.identity().topic_id == identity.topic_id => Ok(Some(log)),
+            Some(_) => self.store.delete_log(topic, partition).map(|()| None),
+            None => Ok(None),
+        }
     }
 
     /// Deletes the topic's partitions and forgets it.

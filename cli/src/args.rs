@@ -52,6 +52,38 @@ pub(crate) struct RepairArguments {
 pub(crate) enum BenchTask {
     /// Write records and measure how long their acknowledgements take.
     Produce(BenchOptions),
+    /// Read records from the beginning of a topic.
+    Consume(ConsumeOptions),
+    /// Measure the way of records from a producer to a consumer: one at a time, or at a rate.
+    EndToEnd(BenchOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConsumeOptions {
+    /// Where brokers are, separated by commas.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    pub(crate) bootstrap: String,
+
+    /// The topic.
+    #[arg(long, value_name = "NAME", default_value = "ottla-bench")]
+    pub(crate) topic: String,
+
+    /// Number of records; fewer if there are no more.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = value_parser!(u64).range(1..))]
+    pub(crate) records: u64,
+
+    /// Read as a member of this group, from where it has committed.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+
+    /// A setting of the client under Kafka's name, such as `fetch.max.bytes=1048576`; can be given
+    /// many times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) property: Vec<String>,
+
+    /// Print the result as one line of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

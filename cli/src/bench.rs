@@ -8,6 +8,8 @@
     reason = "measuring is about real time; nothing here decides anything for a broker"
 )]
 
+mod consume;
+mod end_to_end;
 mod pace;
 mod produce;
 mod report;
@@ -16,7 +18,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ottla_client::admin::NewTopic;
-use ottla_client::{Client, ErrorCode};
+use ottla_client::{Client, ErrorCode, TopicPartition};
 use tokio::runtime::Builder;
 
 use crate::args::{BenchOptions, BenchTask};
@@ -31,6 +33,11 @@ pub(crate) fn bench(task: &BenchTask) -> Result<(), Failure> {
         .map_err(Failure::Runtime)?;
     let (report, json) = match task {
         BenchTask::Produce(options) => (runtime.block_on(produce::produce(options))?, options.json),
+        BenchTask::Consume(options) => (runtime.block_on(consume::consume(options))?, options.json),
+        BenchTask::EndToEnd(options) => (
+            runtime.block_on(end_to_end::end_to_end(options))?,
+            options.json,
+        ),
     };
     print(&report, json)
 }
@@ -44,15 +51,27 @@ fn print(report: &Report, json: bool) -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{text}").map_err(Failure::Output)
 }
 
-async fn connect(options: &BenchOptions) -> Result<Client, Failure> {
-    let mut builder = Client::builder().bootstrap_servers(options.bootstrap.clone());
-    for pair in &options.property {
+async fn connect(bootstrap: &str, properties: &[String]) -> Result<Client, Failure> {
+    let mut builder = Client::builder().bootstrap_servers(bootstrap.to_owned());
+    for pair in properties {
         let (name, value) = pair
             .split_once('=')
             .ok_or_else(|| Failure::NotAPair("--property", pair.clone()))?;
         builder = builder.properties([(name.trim(), value.trim())])?;
     }
     Ok(builder.connect().await?)
+}
+
+/// All partitions of a topic that is there.
+async fn partitions(client: &Client, topic: &str) -> Result<Vec<TopicPartition>, Failure> {
+    let mut described = client.admin().describe_topics([topic]).await?;
+    let found = described
+        .remove(topic)
+        .ok_or_else(|| Failure::NoTopic(topic.to_owned()))??;
+    let partitions = found.partitions.iter();
+    Ok(partitions
+        .map(|partition| TopicPartition::new(topic, partition.partition))
+        .collect())
 }
 
 async fn ensure_topic(client: &Client, options: &BenchOptions) -> Result<(), Failure> {

@@ -50,6 +50,10 @@ pub(crate) enum Failure {
     Repair(#[from] ottla_storage::repair::RepairError),
     #[error(transparent)]
     Client(#[from] ottla_client::Error),
+    #[error("there is no topic {0}")]
+    NoTopic(String),
+    #[error("no record of {0} came within {1} seconds")]
+    Silent(String, u64),
     #[error("{failed} records were not acknowledged; the first: {first}")]
     Unacknowledged { failed: u64, first: String },
     #[error(transparent)]

@@ -14,6 +14,7 @@ mod group_metadata;
 mod handle;
 mod interceptor;
 mod job;
+mod locate;
 mod membership;
 mod partition;
 mod progress;
@@ -141,6 +142,27 @@ impl Shared {
 ///
 /// Dropping the consumer never waits: in the background, what was acknowledged is committed if
 /// `enable.auto.commit` says so, and the group is left. [`close`](Self::close) waits for that.
+///
+/// ```no_run
+/// # async fn run(client: ottla_client::Client) -> Result<(), ottla_client::Error> {
+/// use ottla_client::Event;
+///
+/// let mut consumer = client.consumer("inventory").subscribe(["orders"]).build().await?;
+/// loop {
+///     match consumer.next_event().await? {
+///         Event::Records(records) => {
+///             for record in &records {
+///                 println!("{}: {:?}", record.offset, record.value);
+///             }
+///             consumer.ack(&records);
+///         }
+///         // What is in the works could be brought to its end here, before the deadline.
+///         Event::Revoking(revoking) => revoking.done(),
+///         Event::Assigned(_) | Event::Lost(_) | Event::PollIntervalExceeded => {}
+///     }
+/// }
+/// # }
+/// ```
 pub struct Consumer {
     handle: ConsumerHandle,
 }

@@ -5,6 +5,7 @@
 mod accumulator;
 mod batch;
 mod delivery;
+mod interceptor;
 mod partitioner;
 mod record;
 mod sender;
@@ -17,15 +18,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::Client;
 use crate::cluster::{Cluster, Lane};
 use crate::config::{KeyHash, ProducerConfig};
 use crate::error::Error;
+use crate::metadata::Metadata;
 use accumulator::Accumulator;
 pub use delivery::{Delivery, RecordMetadata};
+use interceptor::Interceptors;
+pub use interceptor::{BatchOutcome, ProducerInterceptor};
 use ottla_protocol::record::Compression;
 pub use record::ProducerRecord;
 pub use transaction::Transaction;
@@ -37,12 +41,17 @@ use transaction::step::Coordinators;
 pub struct ProducerBuilder {
     client: Client,
     config: ProducerConfig,
+    interceptors: Interceptors,
 }
 
 impl ProducerBuilder {
     pub(crate) fn new(client: Client) -> Self {
         let config = client.producer_config().clone();
-        Self { client, config }
+        Self {
+            client,
+            config,
+            interceptors: Interceptors::default(),
+        }
     }
 
     /// All settings at once.
@@ -60,6 +69,12 @@ impl ProducerBuilder {
     /// The codec of batches.
     pub fn compression(mut self, compression: Compression) -> Self {
         self.config.compression = compression;
+        self
+    }
+
+    /// Code that sees every record and every outcome, after what was added before.
+    pub fn interceptor(mut self, interceptor: impl ProducerInterceptor + 'static) -> Self {
+        self.interceptors.add(interceptor);
         self
     }
 
@@ -93,7 +108,12 @@ impl ProducerBuilder {
             .map_err(|error| Error::Invalid(error.to_string()))?;
         let cluster = Arc::clone(self.client.cluster());
         let shared = Arc::new(Shared {
-            accumulator: Mutex::new(Accumulator::new(self.config.clone(), cluster.backoff())),
+            accumulator: Mutex::new(Accumulator::new(
+                self.config.clone(),
+                cluster.backoff(),
+                !self.interceptors.is_empty(),
+            )),
+            interceptors: self.interceptors,
             lane: cluster.new_lane(),
             memory: Semaphore::new(self.config.buffer_memory.min(Semaphore::MAX_PERMITS)),
             waiters: AtomicUsize::new(0),
@@ -141,6 +161,7 @@ struct Shared {
     config: ProducerConfig,
     cluster: Arc<Cluster>,
     lane: Lane,
+    interceptors: Interceptors,
     accumulator: Mutex<Accumulator>,
     /// Bytes left of `buffer.memory`.
     memory: Semaphore,
@@ -203,6 +224,22 @@ impl Shared {
         self.has_turned();
     }
 
+    /// Waits for room in the buffer.
+    async fn wait_for_room(
+        &self,
+        permits: u32,
+        deadline: Instant,
+    ) -> Result<SemaphorePermit<'_>, Error> {
+        let _waiting = Waiting::new(self);
+        match timeout_at(deadline, self.memory.acquire_many(permits)).await {
+            Ok(permit) => permit.map_err(|_| Error::Closed),
+            Err(_) => Err(Error::Timeout {
+                operation: "enqueue",
+                reason: "the buffer is full".to_owned(),
+            }),
+        }
+    }
+
     fn mark_stale(&self, topics: BTreeSet<Arc<str>>) {
         if !topics.is_empty() {
             self.stale.lock().extend(topics);
@@ -221,7 +258,13 @@ impl Shared {
         if memory > 0 {
             self.memory.add_permits(memory);
         }
-        let below = self.accumulator.lock().settled_below();
+        let (below, outcomes) = {
+            let mut accumulator = self.accumulator.lock();
+            (accumulator.settled_below(), accumulator.take_outcomes())
+        };
+        for outcome in &outcomes {
+            self.interceptors.on_outcome(outcome);
+        }
         self.settled.send_if_modified(|settled| {
             let changed = *settled != below;
             *settled = below;
@@ -271,34 +314,32 @@ impl Producer {
     async fn enqueue_in(
         &self,
         transaction: Option<u64>,
-        record: ProducerRecord,
+        mut record: ProducerRecord,
     ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
-        let deadline = shared.cluster.env.now() + shared.config.max_block;
+        shared.interceptors.on_send(&mut record);
+        let cluster = &shared.cluster;
+        let now = cluster.env.now();
+        let deadline = now + shared.config.max_block;
         let cost = self.check(&record)?;
-        shared
-            .cluster
-            .partition_count(&record.topic, true, deadline)
-            .await?;
-        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
-        let permit = match shared.memory.try_acquire_many(permits) {
-            Ok(permit) => permit,
-            Err(_) => {
-                let _waiting = Waiting::new(shared);
-                match timeout_at(deadline, shared.memory.acquire_many(permits)).await {
-                    Ok(Ok(permit)) => permit,
-                    Ok(Err(_)) => return Err(Error::Closed),
-                    Err(_) => {
-                        let reason = "the buffer is full".to_owned();
-                        return Err(Error::Timeout {
-                            operation: "enqueue",
-                            reason,
-                        });
-                    }
-                }
+        let known = match cluster.fresh(&record.topic, now) {
+            Some(metadata) => metadata,
+            None => {
+                cluster
+                    .partition_count(&record.topic, true, deadline)
+                    .await?;
+                cluster.metadata()
             }
         };
-        let delivery = self.append(transaction, &record, cost)?;
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        let (permit, metadata, now) = match shared.memory.try_acquire_many(permits) {
+            Ok(permit) => (permit, known, now),
+            Err(_) => {
+                let permit = shared.wait_for_room(permits, deadline).await?;
+                (permit, cluster.metadata(), cluster.env.now())
+            }
+        };
+        let delivery = self.append(transaction, &record, cost, &metadata, now)?;
         permit.forget();
         Ok(delivery)
     }
@@ -316,11 +357,13 @@ impl Producer {
     fn try_enqueue_in(
         &self,
         transaction: Option<u64>,
-        record: ProducerRecord,
+        mut record: ProducerRecord,
     ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
+        shared.interceptors.on_send(&mut record);
         let cost = self.check(&record)?;
-        if !shared.cluster.metadata().topics.contains_key(&record.topic) {
+        let metadata = shared.cluster.metadata();
+        if !metadata.topics.contains_key(&record.topic) {
             shared.mark_stale([Arc::clone(&record.topic)].into());
             return Err(Error::Unavailable(format!(
                 "{} is not known yet",
@@ -332,7 +375,8 @@ impl Producer {
             .memory
             .try_acquire_many(permits)
             .map_err(|_| Error::QueueFull)?;
-        let delivery = self.append(transaction, &record, cost)?;
+        let now = shared.cluster.env.now();
+        let delivery = self.append(transaction, &record, cost, &metadata, now)?;
         permit.forget();
         Ok(delivery)
     }
@@ -437,13 +481,14 @@ impl Producer {
         transaction: Option<u64>,
         record: &ProducerRecord,
         cost: usize,
+        metadata: &Metadata,
+        now: Instant,
     ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
-        let metadata = shared.cluster.metadata();
         let unknown = || Error::Unavailable(format!("{} is not known", record.topic));
         let topic = metadata.topics.get(&record.topic).ok_or_else(unknown)?;
         let env = &shared.cluster.env;
-        let now: (Instant, i64) = (env.now(), env.wall_ms());
+        let now = (now, record.timestamp.unwrap_or_else(|| env.wall_ms()));
         let random = || env.random();
         let mut accumulator = shared.accumulator.lock();
         // Under the lock, so that nothing is queued behind the sender's last look.

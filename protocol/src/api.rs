@@ -254,9 +254,9 @@ apis! {
     /// Lists transactions.
     ListTransactions = 66, 0 to 2, flexible Some(0), served true;
     /// Joins, keeps up and leaves a group of the consumer protocol.
-    ConsumerGroupHeartbeat = 68, 0 to 1, flexible Some(0), served false;
+    ConsumerGroupHeartbeat = 68, 0 to 1, flexible Some(0), served true;
     /// Shows groups of the consumer protocol.
-    ConsumerGroupDescribe = 69, 0 to 1, flexible Some(0), served false;
+    ConsumerGroupDescribe = 69, 0 to 1, flexible Some(0), served true;
     /// Lists what has a configuration.
     ListConfigResources = 74, 0 to 1, flexible Some(0), served true;
     /// Describes topics page by page.

@@ -19,6 +19,7 @@ use crate::layout;
 use crate::log::Log;
 use crate::recovery::Point;
 use crate::state_codec::{self, Kind, StateError};
+use crate::store::parallel::for_all;
 use crate::store::partitions::Partitions;
 use crate::text_checkpoint::{read_file, replace_file};
 
@@ -113,6 +114,8 @@ pub(crate) struct Checkpointer {
     journal: Option<Arc<Journal<Log>>>,
     partitions: Arc<Partitions>,
     points: Mutex<HashMap<LogKey, Point>>,
+    /// Whether many logs may be flushed by many threads.
+    parallel: bool,
     /// The points in the file: what a start would go by.
     stored: Mutex<HashMap<LogKey, Point>>,
     /// One checkpoint at a time.
@@ -126,8 +129,10 @@ impl Checkpointer {
         journal: Option<Arc<Journal<Log>>>,
         partitions: Arc<Partitions>,
         points: HashMap<LogKey, Point>,
+        parallel: bool,
     ) -> Self {
         Self {
+            parallel,
             disk,
             dir,
             journal,
@@ -164,10 +169,11 @@ impl Checkpointer {
             return Ok(());
         };
         let dirty = journal.begin_checkpoint().ok_or_else(ended)?;
-        let stored = dirty
-            .logs
-            .values()
-            .try_for_each(|log| self.flush(log))
+        let logs: Vec<_> = dirty.logs.values().collect();
+        let flushed = for_all(self.parallel, &logs, |log| self.flush(log));
+        let stored = flushed
+            .into_iter()
+            .collect::<io::Result<()>>()
             .and_then(|()| {
                 // Logs that the end of the store has closed were not flushed.
                 if journal.has_ended() {

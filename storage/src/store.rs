@@ -5,6 +5,7 @@
 
 mod error;
 mod open;
+pub(crate) mod parallel;
 pub(crate) mod partitions;
 mod sink;
 
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 pub use self::error::{CleanError, CloseError, LogError, OpenError};
+use self::parallel::for_all;
 use self::partitions::Partitions;
 use self::sink::JournalSink;
 use crate::checkpoint::Checkpointer;
@@ -49,8 +51,8 @@ pub struct StoreOptions {
     pub directory_id: Uuid,
     /// Sizes of the journal.
     pub journal: JournalOptions,
-    /// Whether journal and checkpoints have threads of their own. Without, an append returns
-    /// after its commit, and one run is like the other.
+    /// Whether journal and checkpoints have threads of their own, and work on many logs is divided
+    /// among some. Without, an append returns after its commit, and one run is like the other.
     pub threads: bool,
     /// Go on when the journal or the checkpoint is damaged, with what the segments hold. What
     /// was acknowledged and is in the damaged part only is lost then.
@@ -97,6 +99,8 @@ pub struct Store {
     /// One creation or deletion at a time.
     changes: Mutex<()>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Whether work on many logs may be done by many threads.
+    parallel: bool,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
 }
 
@@ -127,41 +131,70 @@ impl Store {
         identity: LogIdentity,
         config: LogConfig,
     ) -> Result<Arc<Log>, LogError> {
+        let created = self.create_logs(vec![identity], &config).pop();
+        created.unwrap_or(Err(LogError::Closed))
+    }
+
+    /// Creates the logs of new partitions with the same settings. The outcomes are in their order;
+    /// each is as that of [`Store::create_log`].
+    pub fn create_logs(
+        &self,
+        identities: Vec<LogIdentity>,
+        config: &LogConfig,
+    ) -> Vec<Result<Arc<Log>, LogError>> {
         let _one = self.changes.lock();
-        self.check_open()?;
-        let name = layout::partition_dir(&identity.topic, identity.partition);
+        let sink = sink_for(self.sink.as_ref(), config);
+        let open = |identity: &LogIdentity| {
+            self.check_open()?;
+            self.check_unused(identity)?;
+            let name = layout::partition_dir(&identity.topic, identity.partition);
+            Ok::<_, LogError>(Log::open(
+                Arc::clone(&self.disk),
+                &self.dir.join(name),
+                identity.clone(),
+                config.clone(),
+                self.meta.leader_epoch,
+                sink.clone(),
+                Tail::Clean,
+            )?)
+        };
+        let opened = for_all(self.parallel, &identities, open);
+        // One for all: no name is there for sure before it.
+        let synced = if opened.iter().any(Result::is_ok) {
+            self.disk.sync_dir(&self.dir)
+        } else {
+            Ok(())
+        };
+        let finish = |opened: Result<Arc<Log>, LogError>| {
+            let log = opened?;
+            if let Err(error) = &synced {
+                let errno = error.raw_os_error();
+                return Err(errno
+                    .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+                    .into());
+            }
+            self.checkpointer.add(log.key());
+            self.partitions.insert(Arc::clone(&log));
+            Ok(log)
+        };
+        opened.into_iter().map(finish).collect()
+    }
+
+    fn check_unused(&self, identity: &LogIdentity) -> Result<(), LogError> {
+        let (topic, partition) = (&identity.topic, identity.partition);
+        let name = layout::partition_dir(topic, partition);
         let quarantined = self
             .quarantined
             .lock()
             .iter()
             .any(|found| found.directory == name);
-        if quarantined
-            || self
-                .partitions
-                .get(&identity.topic, identity.partition)
-                .is_some()
-        {
+        if quarantined || self.partitions.get(topic, partition).is_some() {
             return Err(LogError::Exists {
-                topic: identity.topic,
-                partition: identity.partition,
+                topic: topic.clone(),
+                partition,
             });
         }
-        let sink = sink_for(self.sink.as_ref(), &config);
-        let epoch = self.meta.leader_epoch;
-        let disk = Arc::clone(&self.disk);
-        let log = Log::open(
-            disk,
-            &self.dir.join(name),
-            identity,
-            config,
-            epoch,
-            sink,
-            Tail::Clean,
-        )?;
-        self.disk.sync_dir(&self.dir)?;
-        self.checkpointer.add(log.key());
-        self.partitions.insert(Arc::clone(&log));
-        Ok(log)
+        Ok(())
     }
 
     /// The log of a partition.
@@ -386,9 +419,11 @@ impl Store {
         {
             return Err(CloseError::Pending);
         }
-        for log in self.partitions.all() {
-            log.close().map_err(io::Error::other)?;
-            self.checkpointer.closed(&log);
+        let logs = self.partitions.all();
+        let closed = for_all(self.parallel, &logs, |log| log.close());
+        for (log, closed) in logs.iter().zip(closed) {
+            closed.map_err(io::Error::other)?;
+            self.checkpointer.closed(log);
         }
         self.checkpointer.run_last()?;
         Ok(())

@@ -1,5 +1,6 @@
 //! Consumers over every transport.
 
+mod exactly_once;
 mod group;
 mod reading;
 

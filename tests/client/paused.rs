@@ -5,7 +5,6 @@ mod faults;
 mod faulty;
 mod poll_interval;
 mod rebalance;
-mod transactions;
 
 use std::time::Duration;
 

@@ -93,6 +93,15 @@ impl Stage {
         name
     }
 
+    /// A topic of one partition that takes batches of at most `max` bytes.
+    pub async fn topic_up_to(&self, max: usize) -> String {
+        let name = self.name("small");
+        let topic = NewTopic::new(&name).partitions(1);
+        self.create(topic.config("max.message.bytes", max.to_string()))
+            .await;
+        name
+    }
+
     /// Creates a topic, and waits until the broker knows it.
     pub async fn create(&self, topic: NewTopic) {
         let name = topic.name.clone();

@@ -168,11 +168,7 @@ async fn a_failed_record_breaks_the_transaction_and_the_next_one_goes_on(
     stage: &Stage,
     client: Client,
 ) {
-    let topic = stage.name("small");
-    let new = ottla_client::admin::NewTopic::new(&topic)
-        .partitions(1)
-        .config("max.message.bytes", "1000");
-    stage.create(new).await;
+    let topic = stage.topic_up_to(1000).await;
     let producer = producer(&client, &topic).await;
     for _ in 0..2 {
         let mut transaction = producer.begin_transaction().await.unwrap();

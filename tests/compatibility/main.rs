@@ -6,8 +6,10 @@
 mod admin;
 mod compaction;
 mod connect;
+mod consumer_protocol;
 mod java;
 mod kcat;
+mod orders;
 mod rust_client;
 mod scenarios;
 mod streams;

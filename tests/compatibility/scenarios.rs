@@ -327,3 +327,17 @@ fn text(record: &Record) -> String {
     let value = record.value.0.clone().expect("a value");
     String::from_utf8(value).expect("text")
 }
+
+/// What one of Kafka's tools prints.
+pub(crate) fn kafka_tool(broker: &Broker, class: &str, arguments: &[&str]) -> String {
+    let mut command = JAVA.command();
+    command
+        .args([class, "--bootstrap-server", broker.bootstrap()])
+        .args(arguments);
+    let lines = Program::start(class, command).finish();
+    let text = |line: &Line| match line {
+        Line::Text(text) => format!("{text}\n"),
+        other => panic!("{other:?}"),
+    };
+    lines.iter().map(text).collect()
+}

@@ -1,9 +1,9 @@
 //! Transactions of real clients: Java in the second protocol, the others in whichever they speak.
 
 use ottla_tests::client::{AIOKAFKA, CONFLUENT, FRANZ_GO, JAVA, KAFKAJS};
-use ottla_tests::{Broker, Line, Program};
+use ottla_tests::{Broker, Line};
 
-use crate::scenarios::{transactions_are_all_or_nothing, unique};
+use crate::scenarios::{kafka_tool, transactions_are_all_or_nothing, unique};
 
 #[test]
 fn java_commits_aborts_is_fenced_times_out_and_is_administered() {
@@ -49,17 +49,11 @@ fn franz_go_sees_transactions_all_or_nothing() {
 
 /// What `kafka-transactions` prints.
 fn kafka_transactions(broker: &Broker, arguments: &[&str]) -> String {
-    const TOOL: &str = "org.apache.kafka.tools.TransactionsCommand";
-    let mut command = JAVA.command();
-    command
-        .args([TOOL, "--bootstrap-server", broker.bootstrap()])
-        .args(arguments);
-    let lines = Program::start("kafka-transactions", command).finish();
-    let text = |line: &Line| match line {
-        Line::Text(text) => format!("{text}\n"),
-        other => panic!("{other:?}"),
-    };
-    lines.iter().map(text).collect()
+    kafka_tool(
+        broker,
+        "org.apache.kafka.tools.TransactionsCommand",
+        arguments,
+    )
 }
 
 #[test]

@@ -42,7 +42,7 @@ const APIS: [ApiKey; 9] = [
 
 /// Goes on for a while, and then heals everything.
 pub(crate) async fn reign(world: World) {
-    let acts = 2 + world.below(5);
+    let acts = 1 + world.below(4);
     for _ in 0..acts {
         world.pause(1_500).await;
         act(&world).await;

@@ -8,7 +8,7 @@ use ottla_protocol::StrBytes;
 use ottla_protocol::message::{
     FetchPartition, FetchRequest, FetchTopic, PartitionData, RequestMessage,
 };
-use ottla_protocol::record::{Batches, Limits};
+use ottla_protocol::record::{Batches, Limits, Record};
 use ottla_protocol::service::{Connection, Service};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -115,6 +115,16 @@ pub(crate) fn value(id: u64, transaction: u32, filling: usize) -> Bytes {
     value.into()
 }
 
+/// What a record is known by.
+pub(crate) fn found(record: &Record) -> Found {
+    let value = record.value.as_deref().expect("a value");
+    Found {
+        offset: record.offset,
+        id: u64::from_be_bytes(value[..8].try_into().expect("an id")),
+        transaction: u32::from_be_bytes(value[8..12].try_into().expect("a number")),
+    }
+}
+
 /// The records of a fetch from `position` on that a reader may have, and where it goes on.
 pub(crate) fn read(data: &PartitionData, position: i64) -> (Vec<Found>, i64) {
     let mut aborted = data.aborted_transactions.clone().unwrap_or_default();
@@ -140,14 +150,9 @@ pub(crate) fn read(data: &PartitionData, position: i64) -> (Vec<Found>, i64) {
             continue;
         }
         for record in batch.records(&Limits::default()).expect("records") {
-            let record = record.expect("a record");
-            let value = record.value.expect("a value");
+            let record = self::found(&record.expect("a record"));
             if record.offset >= position {
-                found.push(Found {
-                    offset: record.offset,
-                    id: u64::from_be_bytes(value[..8].try_into().expect("an id")),
-                    transaction: u32::from_be_bytes(value[8..12].try_into().expect("a number")),
-                });
+                found.push(record);
             }
         }
     }

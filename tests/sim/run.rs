@@ -13,8 +13,8 @@ use crate::checker::{Checker, Pump};
 use crate::history::{Place, Remains, Stored};
 use crate::link::{Found, Lost, read};
 use crate::workload::pump::fetch_offsets;
-use crate::workload::{member, producer, pump, reader};
-use crate::world::{CACHED, COPIES, GROUP, NOTES, ORDERS, PUMP, World, places};
+use crate::workload::{consumer, member, producer, pump, reader};
+use crate::world::{CACHED, COPIES, GROUP, LIBRARY, NOTES, ORDERS, PUMP, World, places};
 
 /// A run that is not over by then never will be.
 const DEADLINE: Duration = Duration::from_secs(1_800);
@@ -64,8 +64,8 @@ async fn live(world: &World) {
     let mut names = BTreeMap::new();
     let mut spawn = |name: &'static str, id: tokio::task::AbortHandle| names.insert(id.id(), name);
     let w = || world.clone();
-    let records = |least: u64| least + world.below(30);
-    let (orders, notes, cached) = (records(15), records(5), records(5));
+    let records = |least: u64| least + world.below(16);
+    let (orders, notes, cached) = (records(12), records(4), records(4));
     spawn(
         "orders",
         tasks.spawn(producer::produce(w(), ORDERS, 2, true, orders)),
@@ -92,6 +92,9 @@ async fn live(world: &World) {
     }
     spawn("member a", tasks.spawn(member::take_part(w(), "a")));
     spawn("member b", tasks.spawn(member::take_part(w(), "b")));
+    for _ in 0..1 + world.below(2) {
+        spawn("consumer", tasks.spawn(consumer::take_part(w())));
+    }
     for place in places() {
         spawn(
             "reader",
@@ -153,7 +156,7 @@ async fn bury(world: &World) -> Remains {
         remains.logs.insert(place, stored);
     }
     let mut link = world.link("end");
-    for group in [PUMP, GROUP] {
+    for group in [PUMP, GROUP, LIBRARY] {
         for partition in 0..2 {
             let place = Place {
                 topic: ORDERS,

@@ -1,5 +1,6 @@
 //! What the clients of a run do. Each ends when the run is calm and it has done all of it.
 
+pub(crate) mod consumer;
 pub(crate) mod member;
 pub(crate) mod producer;
 pub(crate) mod pump;

@@ -37,6 +37,8 @@ pub(crate) const TOPICS: [(&str, i32); 4] = [(ORDERS, 2), (COPIES, 2), (NOTES, 1
 
 pub(crate) const PUMP: &str = "pump";
 pub(crate) const GROUP: &str = "group";
+/// The group of the Rust client.
+pub(crate) const LIBRARY: &str = "library";
 
 pub(crate) fn places() -> impl Iterator<Item = Place> {
     TOPICS.into_iter().flat_map(|(topic, partitions)| {

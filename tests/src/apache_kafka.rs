@@ -46,7 +46,13 @@ fn start() -> Kafka {
     let directory = TempDir::with_prefix("ottla-kafka-").expect("a temporary directory");
     let directory = directory.keep();
     let log = directory.join("broker.log");
-    let port = free_port();
+    // Its controller listens on the port behind.
+    let port = loop {
+        let port = free_port();
+        if free_port() == port + 1 {
+            break port;
+        }
+    };
     let bootstrap = format!("127.0.0.1:{port}");
     let mut command = Command::new("sh");
     command

@@ -46,7 +46,7 @@ async fn apis_of_other_rooms_are_not_advertised() {
     let server = Server::start().await;
     let response = server.connect().await.call(4, request()).await;
     let keys: Vec<i16> = response.api_keys.iter().map(|api| api.api_key).collect();
-    for absent in [4, 5, 6, 7, 17, 36, 68, 71, 72, 76, 78, 88] {
+    for absent in [4, 5, 6, 7, 17, 36, 71, 72, 76, 78, 88] {
         assert!(!keys.contains(&absent), "{absent}");
     }
 }

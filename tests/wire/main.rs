@@ -18,6 +18,7 @@ mod api_versions;
 mod cluster;
 mod compaction;
 mod configs;
+mod consumer_groups;
 mod fetch;
 mod fetch_session;
 mod frames;

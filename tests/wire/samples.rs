@@ -50,6 +50,20 @@ fn group_sample(key: ApiKey) -> Option<Request> {
             }],
         }
         .into(),
+        ApiKey::ConsumerGroupHeartbeat => ConsumerGroupHeartbeatRequest {
+            group_id: text("c"),
+            member_id,
+            rebalance_timeout_ms: 60_000,
+            subscribed_topic_names: Some(vec![text("t")]),
+            topic_partitions: Some(Vec::new()),
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::ConsumerGroupDescribe => ConsumerGroupDescribeRequest {
+            group_ids: vec![text("c"), group_id],
+            ..Default::default()
+        }
+        .into(),
         ApiKey::SyncGroup => {
             let assignment = Bytes::from_static(b"assignment");
             let assignments = vec![SyncGroupRequestAssignment {

@@ -225,18 +225,25 @@ async fn a_timeout_above_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn the_transaction_protocol_is_a_finalized_feature() {
+async fn the_group_and_transaction_protocols_are_finalized_features() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    for (version, supported) in [(3, 0), (4, 1)] {
+    for (version, supported) in [(3, 0), (4, 2)] {
         let request = ApiVersionsRequest {
             client_software_name: text("test"),
             client_software_version: text("1"),
         };
         let answer = client.call(version, request).await;
         assert_eq!(answer.supported_features.len(), supported);
-        assert_eq!(&*answer.finalized_features[0].name, "transaction.version");
-        assert_eq!(answer.finalized_features[0].max_version_level, 2);
+        let finalized: Vec<_> = answer
+            .finalized_features
+            .iter()
+            .map(|feature| (&*feature.name, feature.max_version_level))
+            .collect();
+        assert_eq!(
+            finalized,
+            [("group.version", 1), ("transaction.version", 2)]
+        );
     }
 }
 

@@ -36,6 +36,9 @@ enum Task {
         /// The folder for the page and its plots.
         #[arg(long, default_value = "benches/results")]
         to: PathBuf,
+        /// What else a reader should know, put in front of the results.
+        #[arg(long, default_value = "")]
+        note: String,
     },
     /// A process of a measurement.
     #[command(hide = true)]
@@ -91,7 +94,7 @@ fn rounds(text: &str) -> Result<(u32, u32), String> {
 fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Run(run) => measure(&run),
-        Task::Report { results, to } => report::write(&outcome::read(&results)?, &to),
+        Task::Report { results, to, note } => report::write(&outcome::read(&results)?, &note, &to),
         Task::RawRead {
             broker,
             topic,

@@ -10,7 +10,8 @@ use super::{
     refuse,
 };
 use crate::config::{
-    BrokerConfig, ConfigChange, ConfigError, TopicConfig, broker_setting, topic_setting,
+    BrokerConfig, ConfigChange, ConfigError, GroupOverrides, TopicConfig, broker_setting,
+    group_setting, topic_setting,
 };
 use crate::machine::{Effects, Token};
 
@@ -30,6 +31,8 @@ pub(crate) enum ConfigTarget {
     Topic(String),
     /// Those of brokers.
     Broker(ConfigScope),
+    /// Those of the group with this id.
+    Group(String),
 }
 
 type Entries = BTreeMap<String, String>;
@@ -53,6 +56,9 @@ impl Catalog {
             ConfigTarget::Broker(scope) => self
                 .broker_change(*scope, change, started)
                 .map(|entries| Planned::Broker(*scope, entries)),
+            ConfigTarget::Group(group_id) => self
+                .group_change(group_id, change, started)
+                .map(|entries| Planned::Group(group_id.clone(), entries)),
         };
         match planned {
             Err(refusal) => Effects::reply(token, refusal),
@@ -66,6 +72,12 @@ impl Catalog {
                 let record = CatalogRecord::configs_set(scope, &entries);
                 self.apply_configs(scope, entries.clone());
                 changed(token, record, CatalogCommand::Configure(scope, entries))
+            }
+            Ok(Planned::Group(group_id, entries)) => {
+                let record = CatalogRecord::group_configs_set(&group_id, &entries);
+                self.apply_group_configs(group_id.clone(), entries.clone());
+                let command = CatalogCommand::ConfigureGroup(group_id, entries);
+                changed(token, record, command)
             }
         }
     }
@@ -110,6 +122,40 @@ impl Catalog {
         checked.or_else(|error| refuse(ErrorCode::InvalidRequest, sentence(&error)))
     }
 
+    fn group_change(
+        &self,
+        group_id: &str,
+        change: &ConfigChange,
+        started: &BrokerConfig,
+    ) -> Result<Entries, CatalogReply> {
+        let current = self.group_configs.get(group_id);
+        let max = self.limits.max_group_configs;
+        if current.is_none() && self.group_configs.len() >= max {
+            let why = format!("{max} groups have settings of their own; no more may.");
+            return refuse(ErrorCode::PolicyViolation, why);
+        }
+        let checked = change
+            .apply(&current.cloned().unwrap_or_default(), group_setting)
+            .and_then(|entries| {
+                GroupOverrides::from_entries(&entries, started)?;
+                Ok(entries)
+            });
+        checked.or_else(|error| refuse(ErrorCode::InvalidConfig, sentence(&error)))
+    }
+
+    /// What clients have set for groups.
+    pub(crate) fn group_configs(&self) -> &BTreeMap<String, Entries> {
+        &self.group_configs
+    }
+
+    pub(super) fn apply_group_configs(&mut self, group_id: String, entries: Entries) {
+        if entries.is_empty() {
+            self.group_configs.remove(&group_id);
+        } else {
+            self.group_configs.insert(group_id, entries);
+        }
+    }
+
     pub(super) fn apply_configs(&mut self, scope: ConfigScope, entries: Entries) {
         if entries.is_empty() {
             self.configs.remove(&scope);
@@ -123,6 +169,7 @@ impl Catalog {
 enum Planned {
     Topic(TopicEntry),
     Broker(ConfigScope, Entries),
+    Group(String, Entries),
 }
 
 fn sentence(error: &ConfigError) -> String {

@@ -27,6 +27,11 @@ pub(crate) enum CatalogRecord {
         scope: ConfigScope,
         entries: Vec<(String, String)>,
     },
+    /// For this group these settings are set, and no others.
+    GroupConfigsSet {
+        group_id: String,
+        entries: Vec<(String, String)>,
+    },
 }
 
 impl CatalogRecord {
@@ -46,6 +51,13 @@ impl CatalogRecord {
         }
     }
 
+    pub(super) fn group_configs_set(group_id: &str, entries: &BTreeMap<String, String>) -> Self {
+        Self::GroupConfigsSet {
+            group_id: group_id.to_owned(),
+            entries: entries.clone().into_iter().collect(),
+        }
+    }
+
     pub(super) fn into_topic(self) -> Option<TopicEntry> {
         match self {
             Self::TopicSet {
@@ -61,7 +73,8 @@ impl CatalogRecord {
             }),
             Self::TopicDeleted { .. }
             | Self::ProducerIdsReserved { .. }
-            | Self::ConfigsSet { .. } => None,
+            | Self::ConfigsSet { .. }
+            | Self::GroupConfigsSet { .. } => None,
         }
     }
 
@@ -73,6 +86,9 @@ impl CatalogRecord {
             }
             Self::ProducerIdsReserved { .. } => record_codec::encode(&None::<[u8; 16]>)?,
             Self::ConfigsSet { scope, .. } => record_codec::encode(scope)?,
+            Self::GroupConfigsSet { group_id, .. } => {
+                record_codec::encode(&("group", group_id.as_str()))?
+            }
         };
         Ok(EncodedRecord {
             key,

@@ -78,7 +78,10 @@ fn partitions_only_grow() {
 
 #[test]
 fn the_limit_on_partitions_holds() {
-    let mut catalog = Catalog::new(CatalogLimits { max_partitions: 3 });
+    let mut catalog = Catalog::new(CatalogLimits {
+        max_partitions: 3,
+        ..CatalogLimits::default()
+    });
     catalog.handle(CatalogEvent::Create(1, topic("a", 1)), NOW);
     let second = catalog.handle(CatalogEvent::Create(2, topic("b", 2)), NOW);
     assert_eq!(code(&second), Some(ErrorCode::InvalidPartitions));
@@ -197,7 +200,7 @@ fn settings_of_brokers_are_kept_apart_by_scope() {
 proptest::proptest! {
     #[test]
     fn replaying_the_records_gives_the_same_catalog(
-        steps in proptest::collection::vec((0_u8..6, 0_u8..6), 0..60)
+        steps in proptest::collection::vec((0_u8..7, 0_u8..6), 0..60)
     ) {
         let mut live = Catalog::default();
         let mut replayed = Catalog::default();
@@ -222,6 +225,10 @@ proptest::proptest! {
                         validate_only: false,
                         started: Arc::default(),
                     }
+                }
+                5 => {
+                    let key = "consumer.session.timeout.ms";
+                    set(ConfigTarget::Group(name), key, &format!("4500{which}"))
                 }
                 _ => CatalogEvent::ReserveProducerIds(1),
             };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,11 @@ use super::setting::{Scope, Value};
 use super::table::{broker_setting, synonyms, topic_setting};
 use super::topic::EffectiveTopicConfig;
 use super::values::Values;
+
+const MIN_SESSION: &str = "group.consumer.min.session.timeout.ms";
+const MAX_SESSION: &str = "group.consumer.max.session.timeout.ms";
+const MIN_HEARTBEAT: &str = "group.consumer.min.heartbeat.interval.ms";
+const MAX_HEARTBEAT: &str = "group.consumer.max.heartbeat.interval.ms";
 
 /// All that the broker is told. The fields bear Kafka's names; units are in the types.
 #[derive(Debug, Clone)]
@@ -31,6 +37,20 @@ pub struct BrokerConfig {
     pub delete_topic_enable: bool,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: usize,
+    /// `group.consumer.assignors`, by name, the one that is taken by default first.
+    pub group_consumer_assignors: Vec<String>,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub group_consumer_heartbeat_interval: Duration,
+    /// `group.consumer.min.heartbeat.interval.ms` to `group.consumer.max.heartbeat.interval.ms`.
+    pub group_consumer_heartbeat_interval_limits: RangeInclusive<Duration>,
+    /// `group.consumer.max.size`, in members.
+    pub group_consumer_max_size: usize,
+    /// `group.consumer.migration.policy`, as it was written.
+    pub group_consumer_migration_policy: String,
+    /// `group.consumer.session.timeout.ms`.
+    pub group_consumer_session_timeout: Duration,
+    /// `group.consumer.min.session.timeout.ms` to `group.consumer.max.session.timeout.ms`.
+    pub group_consumer_session_timeout_limits: RangeInclusive<Duration>,
     /// `group.initial.rebalance.delay.ms`.
     pub group_initial_rebalance_delay: Duration,
     /// `group.max.session.timeout.ms`.
@@ -221,6 +241,18 @@ impl BrokerConfig {
             connections_max_idle: given.milliseconds("connections.max.idle.ms"),
             delete_topic_enable: given.bool("delete.topic.enable"),
             fetch_max_bytes: given.usize("fetch.max.bytes"),
+            group_consumer_assignors: given.list("group.consumer.assignors"),
+            group_consumer_heartbeat_interval: given
+                .milliseconds("group.consumer.heartbeat.interval.ms"),
+            group_consumer_heartbeat_interval_limits: given.milliseconds(MIN_HEARTBEAT)
+                ..=given.milliseconds(MAX_HEARTBEAT),
+            group_consumer_max_size: given.usize("group.consumer.max.size"),
+            group_consumer_migration_policy: given
+                .text("group.consumer.migration.policy")
+                .unwrap_or_default(),
+            group_consumer_session_timeout: given.milliseconds("group.consumer.session.timeout.ms"),
+            group_consumer_session_timeout_limits: given.milliseconds(MIN_SESSION)
+                ..=given.milliseconds(MAX_SESSION),
             group_initial_rebalance_delay: given.milliseconds("group.initial.rebalance.delay.ms"),
             group_max_session_timeout: given.milliseconds("group.max.session.timeout.ms"),
             group_max_size: given.usize("group.max.size"),
@@ -395,6 +427,14 @@ impl Given {
             "group.min.session.timeout.ms",
             "group.max.session.timeout.ms",
         )?;
+        self.not_more(MIN_SESSION, "group.consumer.session.timeout.ms")?;
+        self.not_more("group.consumer.session.timeout.ms", MAX_SESSION)?;
+        self.not_more(MIN_HEARTBEAT, "group.consumer.heartbeat.interval.ms")?;
+        self.not_more("group.consumer.heartbeat.interval.ms", MAX_HEARTBEAT)?;
+        if self.list("group.consumer.assignors").is_empty() {
+            let key = "group.consumer.assignors";
+            return Err(ConfigError::bad_value(key, "", "at least one assignor"));
+        }
         self.not_more("socket.request.max.bytes", "queued.max.request.bytes")?;
         self.not_more(
             "log.cleaner.min.compaction.lag.ms",

@@ -2,7 +2,7 @@
 
 use super::setting::{Allowed, ConfigType, Scope, Setting};
 
-use Allowed::{Any, AtLeast, Between, NotEmpty, Only, Positive};
+use Allowed::{Any, AtLeast, Between, NotEmpty, OneOf, Only, Positive};
 use ConfigType::{Bool, Double, Int, List, Long, String};
 
 const fn broker(
@@ -123,6 +123,72 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "The most bytes of records in one answer to a fetch. One batch is always returned whole.",
     ),
     broker(
+        "group.consumer.assignors",
+        List,
+        "uniform,range",
+        OneOf(&["uniform", "range"]),
+        "The assignors that members of the consumer protocol may ask for. The first is taken when \
+         none asks for one.",
+    ),
+    broker(
+        "group.consumer.heartbeat.interval.ms",
+        Int,
+        "5000",
+        AtLeast(1),
+        "How often members of the consumer protocol are to be heard from.",
+    ),
+    broker(
+        "group.consumer.max.heartbeat.interval.ms",
+        Int,
+        "15000",
+        AtLeast(1),
+        "The longest `consumer.heartbeat.interval.ms` of a group.",
+    ),
+    broker(
+        "group.consumer.max.session.timeout.ms",
+        Int,
+        "60000",
+        AtLeast(1),
+        "The longest `consumer.session.timeout.ms` of a group.",
+    ),
+    broker(
+        "group.consumer.max.size",
+        Int,
+        "1000",
+        AtLeast(1),
+        "The most members of one group of the consumer protocol.",
+    ),
+    broker(
+        "group.consumer.migration.policy",
+        String,
+        "bidirectional",
+        OneOf(&["bidirectional", "disabled", "downgrade", "upgrade"]),
+        "In which directions a group in use may change its protocol: `upgrade` is from classic to \
+         consumer, when the first member of the latter joins, and `downgrade` back, when the last \
+         has left.",
+    ),
+    broker(
+        "group.consumer.min.heartbeat.interval.ms",
+        Int,
+        "5000",
+        AtLeast(1),
+        "The shortest `consumer.heartbeat.interval.ms` of a group.",
+    ),
+    broker(
+        "group.consumer.min.session.timeout.ms",
+        Int,
+        "45000",
+        AtLeast(1),
+        "The shortest `consumer.session.timeout.ms` of a group.",
+    ),
+    broker(
+        "group.consumer.session.timeout.ms",
+        Int,
+        "45000",
+        AtLeast(1),
+        "After how many milliseconds of silence a member of the consumer protocol is taken for gone.",
+    ),
+    broker(
         "group.initial.rebalance.delay.ms",
         Int,
         "0",
@@ -142,7 +208,7 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         Int,
         "1000",
         AtLeast(1),
-        "The most members of one group.",
+        "The most members of one group of the classic protocol.",
     ),
     broker(
         "group.min.session.timeout.ms",

@@ -18,6 +18,8 @@ pub enum ConfigSource {
     StaticBroker,
     /// The table.
     Default,
+    /// The group's own configuration.
+    DynamicGroup,
 }
 
 impl ConfigSource {
@@ -30,6 +32,7 @@ impl ConfigSource {
             Self::DynamicDefaultBroker => 3,
             Self::StaticBroker => 4,
             Self::Default => 5,
+            Self::DynamicGroup => 8,
         }
     }
 }

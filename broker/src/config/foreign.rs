@@ -77,9 +77,9 @@ pub(super) const FOREIGN: &[Foreign] = &[
     ignored("fetch.purgatory.purge.interval.requests", OWN_THREADS),
     ignored(
         "group.consumer.",
-        "groups of the consumer protocol (KIP-848) do not exist yet",
+        "assignments follow a change of members, subscriptions or topics at once",
     ),
-    ignored("group.coordinator.", "groups use the classic protocol"),
+    ignored("group.coordinator.", OWN_THREADS),
     ignored("group.share.", "share groups do not exist"),
     ignored("group.streams.", "streams groups do not exist"),
     ignored("initial.broker.registration.timeout.ms", ONE_NODE),

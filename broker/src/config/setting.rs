@@ -133,6 +133,8 @@ pub enum Scope {
     /// On a topic; without a value there, the first of these broker settings that has one counts.
     /// The last one carries the default.
     Topic(&'static [Synonym]),
+    /// On a group; without a value there, this broker setting counts.
+    Group(&'static str),
     /// On the broker, as the default of this topic setting.
     TopicDefault {
         /// The topic setting.

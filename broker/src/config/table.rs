@@ -72,7 +72,7 @@ pub(super) fn family(name: &'static str) -> Vec<&'static str> {
             .iter()
             .find(|other| other.scope == Scope::Broker { alias: Some(name) })
             .map_or_else(|| vec![name], |other| vec![other.name, name]),
-        Scope::Topic(_) => vec![name],
+        Scope::Topic(_) | Scope::Group(_) => vec![name],
     }
 }
 

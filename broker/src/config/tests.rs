@@ -1,6 +1,7 @@
 mod addresses;
 mod change;
 mod described;
+mod groups;
 mod origins;
 mod table;
 mod topics;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consumer::ConsumerGroup;
 use super::member::Member;
 use super::record::{CommittedOffset, GroupMetadata, GroupRecord, GroupValue};
 use super::step::Step;
@@ -62,9 +63,13 @@ pub(super) struct InitialDelay {
 /// Offsets by topic and partition.
 pub(super) type PendingOffsets = BTreeMap<(Arc<str>, i32), CommittedOffset>;
 
+/// A group of either protocol with its offsets. Of a group of the consumer protocol, what is about
+/// members here is as in an empty classic group.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) group_id: Arc<str>,
+    /// The members of a group of the consumer protocol, and what they are to read.
+    pub(super) consumer: Option<Box<ConsumerGroup>>,
     pub(super) state: State,
     pub(super) generation_id: i32,
     pub(super) protocol_type: Option<Arc<str>>,
@@ -97,6 +102,7 @@ impl Group {
     pub(super) fn new(group_id: Arc<str>) -> Self {
         Self {
             group_id,
+            consumer: None,
             state: State::Empty,
             generation_id: 0,
             protocol_type: None,
@@ -117,9 +123,26 @@ impl Group {
         }
     }
 
+    /// Whether there are no members, whatever their protocol.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.consumer {
+            Some(consumer) => consumer.is_empty(),
+            None => self.state == State::Empty,
+        }
+    }
+
+    /// State, as Kafka writes it.
+    pub(super) fn state_name(&self) -> &'static str {
+        match &self.consumer {
+            Some(consumer) => consumer.state().as_str(),
+            None => self.state.as_str(),
+        }
+    }
+
     /// Nothing would be lost by forgetting the group.
     pub(super) fn is_void(&self) -> bool {
-        self.state == State::Empty
+        self.consumer.is_none()
+            && self.state == State::Empty
             && self.logged.is_none()
             && self.pending_join.is_empty()
             && self.offset_count == 0

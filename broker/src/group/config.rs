@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::assignor::Assignor;
+
 /// What a [`GroupCoordinator`](super::GroupCoordinator) may be told to do differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GroupConfig {
@@ -19,6 +21,16 @@ pub(crate) struct GroupConfig {
     /// `group.max.size`: members of one group, and separately ids handed out but not joined yet.
     /// 1,000 (Kafka: no limit).
     pub(crate) max_size: usize,
+    /// `group.consumer.session.timeout.ms`: the session of members of the consumer protocol. 45 s.
+    pub(crate) consumer_session_timeout: Duration,
+    /// `group.consumer.heartbeat.interval.ms`: how often they are told to be heard from. 5 s.
+    pub(crate) consumer_heartbeat_interval: Duration,
+    /// `group.consumer.max.size`: members of one group of the consumer protocol. 1,000 (Kafka: no limit).
+    pub(crate) consumer_max_size: usize,
+    /// `group.consumer.assignors`: those that members may ask for; the first is taken when none asks.
+    pub(crate) consumer_assignors: Vec<Assignor>,
+    /// `group.consumer.migration.policy`: whether groups change their protocol while in use.
+    pub(crate) migration_policy: MigrationPolicy,
     /// Groups of this broker, those that only store offsets included. 100,000.
     pub(crate) max_groups: usize,
     /// Committed offsets of one group. 1,000,000.
@@ -43,6 +55,11 @@ impl Default for GroupConfig {
             initial_rebalance_delay: Duration::ZERO,
             new_member_join_timeout: Duration::from_secs(5 * 60),
             max_size: 1_000,
+            consumer_session_timeout: Duration::from_secs(45),
+            consumer_heartbeat_interval: Duration::from_secs(5),
+            consumer_max_size: 1_000,
+            consumer_assignors: vec![Assignor::Uniform, Assignor::Range],
+            migration_policy: MigrationPolicy::default(),
             max_groups: 100_000,
             max_offsets_per_group: 1_000_000,
             max_member_metadata: 1 << 20,
@@ -50,6 +67,32 @@ impl Default for GroupConfig {
             offset_metadata_max_bytes: 4_096,
             offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
             offsets_retention_check_interval: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+impl GroupConfig {
+    /// The assignor of groups whose members ask for none.
+    pub(super) fn default_assignor(&self) -> Assignor {
+        let first = self.consumer_assignors.first();
+        first.copied().unwrap_or(Assignor::Uniform)
+    }
+}
+
+/// In which directions groups with members may change their protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MigrationPolicy {
+    /// From classic to consumer.
+    pub(crate) upgrade: bool,
+    /// From consumer to classic.
+    pub(crate) downgrade: bool,
+}
+
+impl Default for MigrationPolicy {
+    fn default() -> Self {
+        Self {
+            upgrade: true,
+            downgrade: true,
         }
     }
 }
@@ -66,3 +109,5 @@ pub(super) const MAX_EXPIRED: usize = 10_000;
 pub(super) const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
 /// Shortest wait after a rebalance that nobody joined; without it a rebalance timeout of zero would spin.
 pub(super) const MIN_REBALANCE_RETRY: Duration = Duration::from_secs(1);
+/// Different patterns by which the members of one group may subscribe.
+pub(super) const MAX_PATTERNS: usize = 64;

@@ -23,6 +23,8 @@ pub(crate) enum GroupError {
     InvalidSessionTimeout,
     /// 27: the member must join again.
     RebalanceInProgress,
+    /// 35: the request must be made in a newer version.
+    UnsupportedVersion,
     /// 42: the request exceeds a limit on its parts.
     InvalidRequest,
     /// 44: the broker holds as many groups or offsets as it may.
@@ -41,6 +43,16 @@ pub(crate) enum GroupError {
     GroupSubscribedToTopic,
     /// 88: an offset is committed in a transaction that has not ended.
     UnstableOffsetCommit,
+    /// 110: the member's epoch is not the one that the coordinator knows; it must join again.
+    FencedMemberEpoch,
+    /// 111: another member has the instance id.
+    UnreleasedInstanceId,
+    /// 112: there is no such assignor here.
+    UnsupportedAssignor,
+    /// 113: the member's epoch has passed; the request may be made again at the present one.
+    StaleMemberEpoch,
+    /// 128: the pattern is not a regular expression.
+    InvalidRegularExpression,
 }
 
 impl GroupError {
@@ -57,6 +69,7 @@ impl GroupError {
             Self::UnknownMemberId => 25,
             Self::InvalidSessionTimeout => 26,
             Self::RebalanceInProgress => 27,
+            Self::UnsupportedVersion => 35,
             Self::InvalidRequest => 42,
             Self::PolicyViolation => 44,
             Self::NonEmptyGroup => 68,
@@ -66,6 +79,11 @@ impl GroupError {
             Self::FencedInstanceId => 82,
             Self::GroupSubscribedToTopic => 86,
             Self::UnstableOffsetCommit => 88,
+            Self::FencedMemberEpoch => 110,
+            Self::UnreleasedInstanceId => 111,
+            Self::UnsupportedAssignor => 112,
+            Self::StaleMemberEpoch => 113,
+            Self::InvalidRegularExpression => 128,
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn run(groups: &mut Groups, step: &mut Step<'_>) {
 }
 
 fn is_over(group: &Group) -> bool {
-    group.state == State::Empty
+    group.is_empty()
         && group.offset_count == 0
         && group.pending_join.is_empty()
         && group.pending_offsets.is_empty()
@@ -56,9 +56,11 @@ impl Group {
         if !self.pending_offsets.is_empty() {
             return Vec::new();
         }
+        // As in Kafka: the consumer protocol's groups do not tell since when they are empty.
         let is_simple = self.protocol_type.is_none();
-        let is_empty = self.state == State::Empty;
-        let may_have_unread = self.is_consumer() && self.state == State::Stable;
+        let is_empty = self.is_empty();
+        let may_have_unread =
+            self.consumer.is_some() || self.is_consumer() && self.state == State::Stable;
         if !(is_simple || is_empty || may_have_unread) {
             return Vec::new();
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::GroupError;
 use super::classic::{Group, State};
 use super::config::MAX_ID;
+use super::consumer::{ConsumerGroup, MemberValue};
 use super::record::{GroupMetadata, GroupRecord, OffsetKey};
 use super::step::Step;
 
@@ -34,6 +35,15 @@ impl Groups {
 
     pub(super) fn values_mut(&mut self) -> ValuesMut<'_, Arc<str>, Group> {
         self.by_id.values_mut()
+    }
+
+    /// Topics have changed; groups look at them when a member is heard from.
+    pub(super) fn topics_changed(&mut self) {
+        for group in self.by_id.values_mut() {
+            if let Some(consumer) = &mut group.consumer {
+                consumer.topics_changed();
+            }
+        }
     }
 
     /// Lets `rule` change a group, and forgets the group if nothing of it is left.
@@ -73,10 +83,7 @@ impl Groups {
 
     /// Deletes a group that has no members, with its offsets and the ids it handed out.
     pub(super) fn delete(&mut self, group_id: &str, step: &mut Step<'_>) {
-        let deletable = self
-            .by_id
-            .get(group_id)
-            .is_some_and(|group| group.state == State::Empty);
+        let deletable = self.by_id.get(group_id).is_some_and(Group::is_empty);
         if !deletable {
             return;
         }
@@ -103,6 +110,11 @@ impl Groups {
                     partition,
                 }));
             }
+        }
+        if group.consumer.is_some() {
+            step.record(GroupRecord::ConsumerGroupDeleted {
+                group_id: group.group_id.clone(),
+            });
         }
         if group.logged.is_some() {
             step.record(GroupRecord::GroupDeleted {
@@ -138,6 +150,13 @@ impl Groups {
                 committed,
                 ..
             } => group.end_transaction(producer_id, committed),
+            GroupRecord::ConsumerGroup { value, .. } => {
+                group.consumer.get_or_insert_default().replay(value);
+            }
+            GroupRecord::ConsumerGroupDeleted { .. } => group.consumer = None,
+            GroupRecord::ConsumerMember {
+                member_id, value, ..
+            } => replay_member(group, &member_id, value),
         }
         if group.is_void() {
             self.by_id.remove(&group_id);
@@ -153,6 +172,9 @@ impl Groups {
                     group_id,
                     value,
                 }));
+            }
+            if let Some(consumer) = &group.consumer {
+                records.extend(consumer.snapshot(group_id));
             }
             for (topic, partitions) in &group.offsets {
                 for (&partition, offset) in partitions {
@@ -176,5 +198,16 @@ impl Groups {
             }
         }
         records
+    }
+}
+
+/// A tombstone does not make a group one of the consumer protocol.
+fn replay_member(group: &mut Group, member_id: &str, value: Option<Box<MemberValue>>) {
+    let consumer: Option<&mut ConsumerGroup> = match &value {
+        Some(_) => Some(group.consumer.get_or_insert_default()),
+        None => group.consumer.as_deref_mut(),
+    };
+    if let Some(consumer) = consumer {
+        consumer.replay_member(member_id, value.map(|value| *value));
     }
 }

@@ -8,12 +8,14 @@ use super::classic::{Group, State};
 use super::groups::Groups;
 use super::member::Member;
 use super::step::Step;
+use super::subscription::CONSUMER;
 use super::{
     DescribeRequest, DescribedGroup, DescribedMember, GroupError, ListRequest, ListedGroup,
 };
 
-/// The type of every group there is so far.
+/// The types of groups.
 const CLASSIC: &str = "classic";
+const CONSUMER_PROTOCOL: &str = "consumer";
 /// From this version on a missing group is an error instead of a dead group.
 const GROUP_ID_NOT_FOUND_SINCE: i16 = 6;
 
@@ -27,8 +29,9 @@ pub(super) fn describe(groups: &Groups, request: &DescribeRequest) -> Vec<Descri
         .groups
         .iter()
         .map(|group_id| match groups.get(group_id) {
-            Some(group) => describe_group(group),
-            None => DescribedGroup {
+            Some(group) if group.consumer.is_none() => describe_group(group),
+            // Whoever asks so knows nothing of the consumer protocol.
+            _ => DescribedGroup {
                 error: missing,
                 group_id: group_id.clone(),
                 group_state: State::Dead,
@@ -76,19 +79,27 @@ pub(super) fn list(groups: &Groups, request: &ListRequest) -> Vec<ListedGroup> {
                 .iter()
                 .any(|wanted| wanted.eq_ignore_ascii_case(value))
     };
-    if !passes(&request.types_filter, CLASSIC) {
-        return Vec::new();
-    }
     groups
         .iter()
-        .filter(|group| passes(&request.states_filter, group.state.as_str()))
-        .map(|group| ListedGroup {
-            group_id: group.group_id.clone(),
-            protocol_type: group.protocol_type.clone().unwrap_or_default(),
-            group_state: group.state,
-            group_type: CLASSIC,
+        .map(listed)
+        .filter(|group| {
+            passes(&request.states_filter, group.group_state)
+                && passes(&request.types_filter, group.group_type)
         })
         .collect()
+}
+
+fn listed(group: &Group) -> ListedGroup {
+    let (protocol_type, group_type) = match &group.consumer {
+        Some(_) => (Arc::from(CONSUMER), CONSUMER_PROTOCOL),
+        None => (group.protocol_type.clone().unwrap_or_default(), CLASSIC),
+    };
+    ListedGroup {
+        group_id: group.group_id.clone(),
+        protocol_type,
+        group_state: group.state_name(),
+        group_type,
+    }
 }
 
 pub(super) fn delete(
@@ -97,13 +108,13 @@ pub(super) fn delete(
     step: &mut Step<'_>,
 ) -> Vec<(Arc<str>, GroupError)> {
     let mut delete_one = |group_id: Arc<str>| {
-        let error = match groups.get(&group_id).map(|group| group.state) {
+        let error = match groups.get(&group_id).map(Group::is_empty) {
             None => GroupError::GroupIdNotFound,
-            Some(State::Empty) => {
+            Some(true) => {
                 groups.delete(&group_id, step);
                 GroupError::None
             }
-            Some(_) => GroupError::NonEmptyGroup,
+            Some(false) => GroupError::NonEmptyGroup,
         };
         (group_id, error)
     };

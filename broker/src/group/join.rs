@@ -17,7 +17,7 @@ use super::{
 };
 
 /// From this version on a member is told its id before it may join (KIP-394).
-const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
+pub(super) const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
 /// From this version on a leader can be told that the old assignment holds (KIP-814).
 const SKIP_ASSIGNMENT_SINCE: i16 = 9;
 
@@ -38,7 +38,7 @@ pub(super) fn handle(
             let max_groups = step.config.max_groups;
             groups
                 .with_new(&request.group_id, max_groups, |group| {
-                    group.join_new(&join, ids, step)
+                    group.join_any(&join, ids, step)
                 })
                 .map_err(|error| match error {
                     GroupError::PolicyViolation => GroupError::GroupMaxSizeReached,
@@ -46,7 +46,7 @@ pub(super) fn handle(
                 })?
         } else {
             groups
-                .with(&request.group_id, |group| group.join_existing(&join, step))
+                .with(&request.group_id, |group| group.join_any(&join, ids, step))
                 .unwrap_or(Err(GroupError::UnknownMemberId))
         }
     });
@@ -58,16 +58,16 @@ pub(super) fn handle(
     }
 }
 
-struct Join<'a> {
-    request: &'a JoinRequest,
-    timeouts: Timeouts,
-    token: Token,
+pub(super) struct Join<'a> {
+    pub(super) request: &'a JoinRequest,
+    pub(super) timeouts: Timeouts,
+    pub(super) token: Token,
 }
 
 #[derive(Clone, Copy)]
-struct Timeouts {
-    session: Duration,
-    rebalance: Duration,
+pub(super) struct Timeouts {
+    pub(super) session: Duration,
+    pub(super) rebalance: Duration,
 }
 
 /// What can be refused without looking at the group.
@@ -125,6 +125,27 @@ impl Join<'_> {
 }
 
 impl Group {
+    /// A group of the consumer protocol that has no members is a classic one from here on.
+    fn join_any(
+        &mut self,
+        join: &Join<'_>,
+        ids: &mut dyn FnMut() -> Uuid,
+        step: &mut Step<'_>,
+    ) -> Result<(), GroupError> {
+        match &self.consumer {
+            Some(consumer) if !consumer.is_empty() => {
+                return self.join_consumer(join, ids, step);
+            }
+            Some(_) => self.downgrade(step),
+            None => {}
+        }
+        if join.request.member_id.is_empty() {
+            self.join_new(join, ids, step)
+        } else {
+            self.join_existing(join, step)
+        }
+    }
+
     fn join_new(
         &mut self,
         join: &Join<'_>,
@@ -336,7 +357,7 @@ fn copy(protocols: &[Protocol]) -> Vec<Protocol> {
 }
 
 /// At most `max` bytes of `text`, whole characters only.
-fn prefix(text: &str, max: usize) -> &str {
+pub(super) fn prefix(text: &str, max: usize) -> &str {
     text.get(..text.floor_char_boundary(max))
         .unwrap_or_default()
 }

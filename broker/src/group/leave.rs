@@ -43,6 +43,9 @@ fn leave(groups: &mut Groups, request: LeaveRequest, step: &mut Step<'_>) -> Vec
         group_id, members, ..
     } = request;
     let errors = groups.with(&group_id, |group| {
+        if group.consumer.is_some() {
+            return group.leave_consumer_members(&members, step);
+        }
         let mut was_member = false;
         let mut leave_one = |member| match group.leave(member, step) {
             Ok(left) => {

@@ -58,7 +58,7 @@ impl Group {
         request: &CommitOffsetsRequest,
         step: &mut Step<'_>,
     ) -> Result<PartitionErrors, GroupError> {
-        self.validate_commit(request)?;
+        self.validate_commit(request, step)?;
         self.refresh(&request.member_id, step);
         let mut errors = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
@@ -79,7 +79,14 @@ impl Group {
     }
 
     /// Members commit in their generation; others only while there are no members.
-    fn validate_commit(&self, request: &CommitOffsetsRequest) -> Result<(), GroupError> {
+    fn validate_commit(
+        &self,
+        request: &CommitOffsetsRequest,
+        step: &Step<'_>,
+    ) -> Result<(), GroupError> {
+        if let Some(consumer) = &self.consumer {
+            return consumer.validate_commit(request, false, step.topics);
+        }
         if request.generation_id < 0 && self.state == State::Empty {
             return Ok(());
         }
@@ -163,6 +170,21 @@ pub(super) fn fetch(groups: &Groups, request: FetchOffsetsRequest) -> Vec<Fetche
 
 fn fetch_group(groups: &Groups, request: FetchOffsetsGroup, stable: bool) -> FetchedGroup {
     let group = groups.get(&request.group_id);
+    let member_id = request.member_id.as_deref();
+    let refused = group
+        .and_then(|group| group.consumer.as_deref())
+        .and_then(|consumer| {
+            consumer
+                .validate_fetch(member_id, request.member_epoch)
+                .err()
+        });
+    if let Some(error) = refused {
+        return FetchedGroup {
+            group_id: request.group_id,
+            error,
+            topics: Vec::new(),
+        };
+    }
     let topics = match request.topics {
         Some(topics) => topics
             .into_iter()
@@ -263,7 +285,7 @@ impl Group {
         topics: Vec<TopicPartitions>,
         step: &mut Step<'_>,
     ) -> Result<PartitionErrors, GroupError> {
-        if self.state != State::Empty && !self.is_consumer() {
+        if !self.is_empty() && !self.is_consumer() && self.consumer.is_none() {
             return Err(GroupError::NonEmptyGroup);
         }
         let subscription = self.subscription();
@@ -293,18 +315,16 @@ impl Group {
 }
 
 /// Offsets of topics that exist no more mean nothing, whoever committed them.
-pub(super) fn topics_deleted(groups: &mut Groups, topics: &[Arc<str>], step: &mut Step<'_>) {
+pub(super) fn topic_deleted(groups: &mut Groups, topic: &Arc<str>, step: &mut Step<'_>) {
     for group_id in groups.ids() {
         groups.with(&group_id, |group| {
-            for topic in topics {
-                let partitions = group.offsets.get(topic);
-                let partitions: Vec<i32> = partitions
-                    .into_iter()
-                    .flat_map(|offsets| offsets.keys().copied())
-                    .collect();
-                for partition in partitions {
-                    group.delete_offset(topic, partition, step);
-                }
+            let partitions = group.offsets.get(topic);
+            let partitions: Vec<i32> = partitions
+                .into_iter()
+                .flat_map(|offsets| offsets.keys().copied())
+                .collect();
+            for partition in partitions {
+                group.delete_offset(topic, partition, step);
             }
         });
     }

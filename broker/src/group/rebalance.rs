@@ -257,6 +257,9 @@ impl Group {
 
     /// A loaded group: everybody gets time to be heard from again.
     pub(super) fn loaded(&mut self, step: &mut Step<'_>) {
+        if let Some(consumer) = &mut self.consumer {
+            consumer.loaded(&self.group_id, step);
+        }
         for member in self.members.values_mut() {
             member.refresh(&self.group_id, step);
         }

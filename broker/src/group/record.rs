@@ -10,6 +10,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Decode, Encode};
 use bytes::Bytes;
 
+use super::consumer::{ConsumerGroupValue, MemberValue as ConsumerMemberValue};
 use crate::record_codec;
 pub(crate) use crate::record_codec::{EncodedRecord, RecordError};
 
@@ -37,6 +38,27 @@ pub(crate) enum GroupRecord {
         producer_id: i64,
         /// Whether its offsets come into force.
         committed: bool,
+    },
+    /// A group of the consumer protocol.
+    ConsumerGroup {
+        /// The group.
+        group_id: Arc<str>,
+        /// Its epochs.
+        value: ConsumerGroupValue,
+    },
+    /// The group is not one of the consumer protocol any more.
+    ConsumerGroupDeleted {
+        /// The group.
+        group_id: Arc<str>,
+    },
+    /// A member of a group of the consumer protocol; none if it is gone.
+    ConsumerMember {
+        /// The group.
+        group_id: Arc<str>,
+        /// The member.
+        member_id: Arc<str>,
+        /// All about it.
+        value: Option<Box<ConsumerMemberValue>>,
     },
 }
 
@@ -145,6 +167,8 @@ enum Key {
     Offset(OffsetKey),
     Pending(i64, OffsetKey),
     Transaction(i64, Arc<str>),
+    ConsumerGroup(Arc<str>),
+    ConsumerMember(Arc<str>, Arc<str>),
 }
 
 impl GroupRecord {
@@ -157,7 +181,10 @@ impl GroupRecord {
             Self::OffsetCommitted(key, _)
             | Self::OffsetDeleted(key)
             | Self::OffsetPending(_, key, _) => &key.group_id,
-            Self::TransactionEnded { group_id, .. } => group_id,
+            Self::TransactionEnded { group_id, .. }
+            | Self::ConsumerGroup { group_id, .. }
+            | Self::ConsumerGroupDeleted { group_id }
+            | Self::ConsumerMember { group_id, .. } => group_id,
         }
     }
 
@@ -177,6 +204,14 @@ impl GroupRecord {
                 producer_id,
                 ..
             } => Key::Transaction(*producer_id, group_id.clone()),
+            Self::ConsumerGroup { group_id, .. } | Self::ConsumerGroupDeleted { group_id } => {
+                Key::ConsumerGroup(group_id.clone())
+            }
+            Self::ConsumerMember {
+                group_id,
+                member_id,
+                ..
+            } => Key::ConsumerMember(group_id.clone(), member_id.clone()),
         };
         let value = match self {
             Self::GroupMetadata(metadata) => Some(record_codec::encode(&metadata.value)?),
@@ -184,7 +219,13 @@ impl GroupRecord {
                 Some(record_codec::encode(offset)?)
             }
             Self::TransactionEnded { committed, .. } => Some(record_codec::encode(committed)?),
-            Self::GroupDeleted { .. } | Self::OffsetDeleted(_) => None,
+            Self::ConsumerGroup { value, .. } => Some(record_codec::encode(value)?),
+            Self::ConsumerMember { value, .. } => {
+                value.as_ref().map(record_codec::encode).transpose()?
+            }
+            Self::GroupDeleted { .. }
+            | Self::OffsetDeleted(_)
+            | Self::ConsumerGroupDeleted { .. } => None,
         };
         Ok(EncodedRecord {
             key: record_codec::encode(&key)?,
@@ -215,6 +256,16 @@ impl GroupRecord {
                 group_id,
                 producer_id,
                 committed: record_codec::decode(value.unwrap_or_default())?,
+            },
+            (Key::ConsumerGroup(group_id), Some(value)) => Self::ConsumerGroup {
+                group_id,
+                value: record_codec::decode(value)?,
+            },
+            (Key::ConsumerGroup(group_id), None) => Self::ConsumerGroupDeleted { group_id },
+            (Key::ConsumerMember(group_id, member_id), value) => Self::ConsumerMember {
+                group_id,
+                member_id,
+                value: value.map(record_codec::decode).transpose()?,
             },
         })
     }

@@ -1,10 +1,12 @@
 //! What the coordinator answers. Fields have Kafka's names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::consumer::{Assignment, DescribedConsumerGroup};
 use super::{GroupError, State};
 
 /// The answer to the request named by a token.
@@ -16,6 +18,8 @@ pub(crate) enum Reply {
     Sync(SyncReply),
     /// To [`Event::Heartbeat`](super::Event::Heartbeat).
     Heartbeat(GroupError),
+    /// To [`Event::ConsumerHeartbeat`](super::Event::ConsumerHeartbeat).
+    ConsumerHeartbeat(Result<ConsumerHeartbeatReply, Refusal>),
     /// To [`Event::Leave`](super::Event::Leave).
     Leave(LeaveReply),
     /// To [`Event::CommitOffsets`](super::Event::CommitOffsets).
@@ -24,6 +28,9 @@ pub(crate) enum Reply {
     FetchOffsets(Vec<FetchedGroup>),
     /// To [`Event::Describe`](super::Event::Describe).
     Describe(Vec<DescribedGroup>),
+    /// To [`Event::DescribeConsumerGroups`](super::Event::DescribeConsumerGroups): each group id
+    /// with the group.
+    DescribeConsumerGroups(Vec<(Arc<str>, Result<DescribedConsumerGroup, Refusal>)>),
     /// To [`Event::List`](super::Event::List).
     List(Vec<ListedGroup>),
     /// To [`Event::DeleteGroups`](super::Event::DeleteGroups): each group id with its error.
@@ -103,6 +110,35 @@ impl SyncReply {
             assignment: Bytes::new(),
         }
     }
+}
+
+/// An error and what to do about it, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Error.
+    pub(crate) error: GroupError,
+    /// Why.
+    pub(crate) why: String,
+}
+
+impl Refusal {
+    pub(super) fn new(error: GroupError, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { error, why }
+    }
+}
+
+/// ConsumerGroupHeartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConsumerHeartbeatReply {
+    /// The member's id.
+    pub(crate) member_id: Arc<str>,
+    /// The epoch that it is at now, or the one that it left by.
+    pub(crate) member_epoch: i32,
+    /// When the next heartbeat is due.
+    pub(crate) heartbeat_interval: Duration,
+    /// The partitions to have; none: as told before.
+    pub(crate) assignment: Option<Assignment>,
 }
 
 /// LeaveGroup.
@@ -217,9 +253,9 @@ pub(crate) struct ListedGroup {
     pub(crate) group_id: Arc<str>,
     /// Empty for a group that only stores offsets.
     pub(crate) protocol_type: Arc<str>,
-    /// State.
-    pub(crate) group_state: State,
-    /// `classic`.
+    /// State, as Kafka writes it.
+    pub(crate) group_state: &'static str,
+    /// `classic` or `consumer`.
     pub(crate) group_type: &'static str,
 }
 

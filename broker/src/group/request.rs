@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::Token;
+use super::consumer::Assignment;
+use super::topics::TopicInfo;
+use super::{GroupOverrides, Token};
 
 /// Everything that can happen to the groups of a broker.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub(crate) enum Event {
     Sync(Token, SyncRequest),
     /// Heartbeat 0–4.
     Heartbeat(Token, HeartbeatRequest),
+    /// ConsumerGroupHeartbeat 0–1.
+    ConsumerHeartbeat(Token, ConsumerHeartbeatRequest),
     /// LeaveGroup 0–5.
     Leave(Token, LeaveRequest),
     /// OffsetCommit 2–10.
@@ -36,6 +40,8 @@ pub(crate) enum Event {
     FetchOffsets(Token, FetchOffsetsRequest),
     /// DescribeGroups 0–6.
     Describe(Token, DescribeRequest),
+    /// ConsumerGroupDescribe 0–1: the group ids.
+    DescribeConsumerGroups(Token, Vec<Arc<str>>),
     /// ListGroups 0–5.
     List(Token, ListRequest),
     /// DeleteGroups 0–2: the group ids.
@@ -45,8 +51,20 @@ pub(crate) enum Event {
     /// The connection of a waiting request is gone: nobody will read its reply. The member stays
     /// until its session ends.
     Abandoned(Token),
-    /// Topics, by name, that exist no more; their committed offsets go with them.
-    TopicsDeleted(Vec<Arc<str>>),
+    /// A topic is there as this says, or exists no more; then its committed offsets go with it.
+    TopicChanged {
+        /// Its name.
+        name: Arc<str>,
+        /// What there is of it.
+        topic: Option<TopicInfo>,
+    },
+    /// From now on this is set for a group, and nothing else.
+    GroupConfigured {
+        /// The group, which need not exist.
+        group_id: Arc<str>,
+        /// What is set.
+        settings: GroupOverrides,
+    },
     /// A [`deadline`](super::GroupCoordinator::deadline) has come.
     Tick,
 }
@@ -118,6 +136,37 @@ pub(crate) struct HeartbeatRequest {
     pub(crate) group_instance_id: Option<Arc<str>>,
 }
 
+/// ConsumerGroupHeartbeat. What is none is as before.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsumerHeartbeatRequest {
+    /// Version of the request: 1 and later have a member id of their own from the start.
+    pub(crate) api_version: i16,
+    /// From the request's header.
+    pub(crate) client_id: Arc<str>,
+    /// Address of the peer.
+    pub(crate) client_host: Arc<str>,
+    /// The group.
+    pub(crate) group_id: Arc<str>,
+    /// The member; in version 0 empty before it has joined.
+    pub(crate) member_id: Arc<str>,
+    /// The member's epoch; 0 joins, -1 leaves, -2 leaves for a while.
+    pub(crate) member_epoch: i32,
+    /// Given by static members.
+    pub(crate) group_instance_id: Option<Arc<str>>,
+    /// The rack that the client is in.
+    pub(crate) rack_id: Option<Arc<str>>,
+    /// How long the member may take to give partitions back; negative: as before.
+    pub(crate) rebalance_timeout_ms: i32,
+    /// Topics that it reads, by name.
+    pub(crate) subscribed_topic_names: Option<Vec<Arc<str>>>,
+    /// And by pattern; empty: by none.
+    pub(crate) subscribed_topic_regex: Option<Arc<str>>,
+    /// The assignor that it would like.
+    pub(crate) server_assignor: Option<Arc<str>>,
+    /// The partitions that it has.
+    pub(crate) owned: Option<Assignment>,
+}
+
 /// LeaveGroup.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaveRequest {
@@ -145,7 +194,7 @@ pub(crate) struct CommitOffsetsRequest {
     pub(crate) api_version: i16,
     /// The group.
     pub(crate) group_id: Arc<str>,
-    /// The member's generation; negative from one that is not a member.
+    /// The member's generation or epoch; negative from one that is not a member.
     pub(crate) generation_id: i32,
     /// Empty from one that is not a member.
     pub(crate) member_id: Arc<str>,
@@ -195,6 +244,10 @@ pub(crate) struct FetchOffsetsRequest {
 pub(crate) struct FetchOffsetsGroup {
     /// The group.
     pub(crate) group_id: Arc<str>,
+    /// The member of the consumer protocol that asks, if it says so.
+    pub(crate) member_id: Option<Arc<str>>,
+    /// Its epoch; negative without a member.
+    pub(crate) member_epoch: i32,
     /// Topics and their partitions; none: everything committed.
     pub(crate) topics: Option<Vec<TopicPartitions>>,
 }

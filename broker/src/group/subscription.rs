@@ -34,6 +34,9 @@ impl Group {
     }
 
     pub(super) fn subscription(&self) -> Subscription<'_> {
+        if let Some(consumer) = &self.consumer {
+            return Subscription::Topics(consumer.subscribed_topics());
+        }
         if !self.is_consumer() || self.members.is_empty() {
             return Subscription::Topics(BTreeSet::new());
         }

@@ -52,6 +52,11 @@ impl Group {
         request: &SyncRequest,
         step: &mut Step<'_>,
     ) -> Result<(), GroupError> {
+        if self.consumer.is_some() {
+            let reply = self.sync_consumer(request, step)?;
+            step.reply(token, Reply::Sync(reply));
+            return Ok(());
+        }
         self.validate_sync(request)?;
         match self.state {
             State::PreparingRebalance => Err(GroupError::RebalanceInProgress),
@@ -168,6 +173,9 @@ impl Group {
         request: &HeartbeatRequest,
         step: &mut Step<'_>,
     ) -> Result<(), GroupError> {
+        if self.consumer.is_some() {
+            return self.heartbeat_consumer(request, step);
+        }
         self.validate_generation(
             &request.member_id,
             request.group_instance_id.as_deref(),

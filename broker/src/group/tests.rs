@@ -1,6 +1,7 @@
 //! The coordinator from outside: events go in, effects are looked at.
 
 mod admin;
+mod consumer;
 mod expiry;
 mod join;
 mod leave;
@@ -45,6 +46,24 @@ fn ids() -> impl FnMut() -> Uuid + Send {
     }
 }
 
+/// The id of a topic of the tests.
+fn topic_id(number: u8) -> [u8; 16] {
+    [number; 16]
+}
+
+/// Topics that are there from the start: `orders` with four partitions, `payments` with two.
+fn topics() -> TopicImage {
+    let mut topics = TopicImage::default();
+    for (name, number, partitions) in [("orders", 1, 4), ("payments", 2, 2)] {
+        let topic = TopicInfo {
+            id: topic_id(number),
+            partitions,
+        };
+        topics.set(&name.into(), Some(topic));
+    }
+    topics
+}
+
 impl Bench {
     fn new() -> Self {
         Self::with(GroupConfig::default())
@@ -52,7 +71,7 @@ impl Bench {
 
     fn with(config: GroupConfig) -> Self {
         let mut bench = Self {
-            coordinator: GroupCoordinator::new(config, ids()),
+            coordinator: GroupCoordinator::new(config, topics(), HashMap::new(), ids()),
             now: Now {
                 monotonic: Duration::ZERO,
                 wall_ms: 1_700_000_000_000,
@@ -157,6 +176,13 @@ impl Bench {
         }
     }
 
+    fn set_topic(&mut self, name: &str, topic: Option<TopicInfo>) {
+        self.event(Event::TopicChanged {
+            name: name.into(),
+            topic,
+        });
+    }
+
     fn committed(&mut self, topic: &str) -> i64 {
         let topics = vec![TopicPartitions {
             name: topic.into(),
@@ -165,6 +191,8 @@ impl Bench {
         }];
         let group = FetchOffsetsGroup {
             group_id: GROUP.into(),
+            member_id: None,
+            member_epoch: -1,
             topics: Some(topics),
         };
         let request = FetchOffsetsRequest {
@@ -271,7 +299,8 @@ impl Bench {
 
     fn replaying(records: &[GroupRecord]) -> Self {
         let mut bench = Self::new();
-        bench.coordinator = GroupCoordinator::new(GroupConfig::default(), ids());
+        bench.coordinator =
+            GroupCoordinator::new(GroupConfig::default(), topics(), HashMap::new(), ids());
         for record in records {
             let stored = record.encode().unwrap();
             let read = GroupRecord::decode(&stored.key, stored.value.as_deref()).unwrap();

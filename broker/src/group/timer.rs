@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consumer::Deadline;
+
 /// What is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Timer {
@@ -16,6 +18,12 @@ pub(super) enum Timer {
     Join { group_id: Arc<str> },
     /// The wait for members to sync is over.
     Sync { group_id: Arc<str> },
+    /// A member of a group of the consumer protocol has let a deadline pass.
+    Member {
+        group_id: Arc<str>,
+        member_id: Arc<str>,
+        deadline: Deadline,
+    },
     /// Offsets are looked through.
     Expiry,
 }

@@ -64,9 +64,12 @@ impl Group {
     ) -> Result<PartitionErrors, GroupError> {
         let instance = request.group_instance_id.as_deref();
         // Producers before KIP-447 do not say of which member the offsets are.
+        if let Some(consumer) = &self.consumer {
+            consumer.validate_commit(request, true, step.topics)?;
+        }
         let says_member =
             request.generation_id >= 0 || !request.member_id.is_empty() || instance.is_some();
-        if says_member {
+        if says_member && self.consumer.is_none() {
             self.validate_generation(&request.member_id, instance, request.generation_id)?;
         }
         let mut errors = Vec::with_capacity(request.topics.len());

@@ -10,7 +10,7 @@ use ottla_protocol::message::{
 };
 use ottla_protocol::{ErrorCode, StrBytes};
 
-use super::configs::{BROKER, BROKER_LOGGER, TOPIC};
+use super::configs::{BROKER, BROKER_LOGGER, GROUP, TOPIC};
 use super::topics::{Refusal, accepted};
 use crate::catalog::{CatalogEvent, ConfigScope, ConfigTarget};
 use crate::config::{ConfigChange, ConfigOperation};
@@ -176,12 +176,14 @@ fn target(core: &Core, (resource_type, name): &Resource) -> Result<ConfigTarget,
             "Unexpected broker id, expected {} or empty string, but received {name}",
             core.config.node_id
         )),
+        GROUP if name.is_empty() => invalid("Group name must not be empty.".to_owned()),
+        GROUP => Ok(ConfigTarget::Group(name.to_string())),
         BROKER_LOGGER => invalid(
             "Log levels cannot be changed while the broker runs; use --log-level where it is started."
                 .to_owned(),
         ),
         other => invalid(format!(
-            "Resource type {other} has no settings here; topics (2) and brokers (4) have."
+            "Resource type {other} has no settings here; topics (2), brokers (4) and groups (32) have."
         )),
     }
 }

@@ -23,6 +23,11 @@ pub(crate) struct Feature {
 
 /// The features that clients can find here.
 pub(crate) const FEATURES: &[Feature] = &[
+    // The consumer protocol of groups (KIP-848), beside the classic one.
+    Feature {
+        name: "group.version",
+        level: 1,
+    },
     // Which transaction protocol to use: writing adds partitions, and each end raises the epoch
     // (KIP-890). Both protocols are served.
     Feature {

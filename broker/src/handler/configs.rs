@@ -11,7 +11,9 @@ use ottla_protocol::message::{
 };
 use ottla_protocol::{ErrorCode, StrBytes};
 
-use crate::config::{ConfigEntry, describe_broker, describe_cluster_defaults, describe_topic};
+use crate::config::{
+    ConfigEntry, describe_broker, describe_cluster_defaults, describe_group, describe_topic,
+};
 use crate::core::Core;
 use crate::service::Context;
 use crate::topic_name;
@@ -23,7 +25,8 @@ pub(super) const BROKER: i8 = 4;
 /// The code of the log levels of a broker.
 pub(super) const BROKER_LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
-const GROUP: i8 = 32;
+/// The code of a group's configuration.
+pub(super) const GROUP: i8 = 32;
 
 pub(crate) fn describe(core: &Arc<Core>, request: DescribeConfigsRequest) -> Response {
     // Each resource once, so that an answer is not much larger than all there is to tell.
@@ -86,9 +89,20 @@ fn entries(
                 core.config.node_id
             ),
         )),
+        GROUP if name.is_empty() => Err((
+            ErrorCode::InvalidRequest,
+            "Group name must not be empty.".to_owned(),
+        )),
+        GROUP => {
+            let entries = core.live_config.group(name);
+            Ok(describe_group(&entries, &core.live_config.get()))
+        }
         other => Err((
             ErrorCode::InvalidRequest,
-            format!("Resource type {other} has no settings here; topics (2) and brokers (4) have."),
+            format!(
+                "Resource type {other} has no settings here; topics (2), brokers (4) and groups \
+                 (32) have."
+            ),
         )),
     }
 }
@@ -125,6 +139,10 @@ pub(crate) fn list(
     if asked.contains(&TOPIC) {
         let topics = core.topics.all().into_iter();
         config_resources.extend(topics.map(|topic| resource(TOPIC, topic.name.clone())));
+    }
+    if asked.contains(&GROUP) {
+        let groups = core.live_config.groups().into_keys();
+        config_resources.extend(groups.map(|group| resource(GROUP, StrBytes::from(group))));
     }
     Response::ListConfigResources(ListConfigResourcesResponse {
         config_resources,

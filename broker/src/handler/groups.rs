@@ -1,4 +1,4 @@
-//! The membership APIs of classic groups: JoinGroup (11), Heartbeat (12), LeaveGroup (13),
+//! The membership APIs of the classic protocol, and those of all groups: JoinGroup (11), Heartbeat (12), LeaveGroup (13),
 //! SyncGroup (14), DescribeGroups (15), ListGroups (16), DeleteGroups (42).
 
 use std::sync::Arc;
@@ -37,11 +37,11 @@ pub(super) fn text(text: &str) -> StrBytes {
     StrBytes::from(text)
 }
 
-fn optional_arc(value: Option<&StrBytes>) -> Option<Arc<str>> {
+pub(super) fn optional_arc(value: Option<&StrBytes>) -> Option<Arc<str>> {
     value.map(arc)
 }
 
-fn optional_text(value: Option<&Arc<str>>) -> Option<StrBytes> {
+pub(super) fn optional_text(value: Option<&Arc<str>>) -> Option<StrBytes> {
     value.map(|value| text(value))
 }
 
@@ -357,7 +357,7 @@ fn listed(group: &group::ListedGroup) -> ListedGroup {
     ListedGroup {
         group_id: text(&group.group_id),
         protocol_type: text(&group.protocol_type),
-        group_state: text(group.group_state.as_str()),
+        group_state: text(group.group_state),
         group_type: text(group.group_type),
     }
 }

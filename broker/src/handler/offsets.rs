@@ -221,6 +221,8 @@ fn wanted_groups(
         });
         let group = group::FetchOffsetsGroup {
             group_id: arc(&request.group_id),
+            member_id: None,
+            member_epoch: -1,
             topics,
         };
         return (vec![group], Vec::new());
@@ -247,6 +249,8 @@ fn wanted_groups(
         });
         groups.push(group::FetchOffsetsGroup {
             group_id: arc(&group.group_id),
+            member_id: group.member_id.as_ref().map(arc),
+            member_epoch: group.member_epoch,
             topics,
         });
         unknown.push(missing);

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use crate::config::Recompression;
 use crate::core::Core;
 use crate::memory_budget::{MemoryBudget, decompression_bytes};
-use crate::partition::{Partition, Registration};
+use crate::partition::Partition;
 use crate::service::{Answer, Context};
 use crate::topics::Topic;
 use crate::transaction::{AddRequest, Event, Participant, Reply};
@@ -364,19 +364,23 @@ async fn finish(
 }
 
 /// Waits until every batch is durable or its log has failed.
+///
+/// One after the other, because what is settled stays so: a request for many partitions costs as
+/// many looks as it has partitions, however often it is woken.
 async fn all_durable(pending: &[Pending]) {
     let is_settled = |batch: &Pending| {
         let log = batch.partition.log();
         log.offsets().high_watermark >= batch.end || log.failure().is_some()
     };
     let signal = Arc::new(Notify::new());
-    let _registrations: Vec<Registration> = pending
-        .iter()
-        .filter(|batch| !is_settled(batch))
-        .map(|batch| batch.partition.wake_at(batch.end, &signal))
-        .collect();
-    while !pending.iter().all(is_settled) {
-        signal.notified().await;
+    for batch in pending {
+        if is_settled(batch) {
+            continue;
+        }
+        let _registration = batch.partition.wake_at(batch.end, &signal);
+        while !is_settled(batch) {
+            signal.notified().await;
+        }
     }
 }
 

@@ -15,7 +15,6 @@ use uuid::Uuid;
 use crate::catalog::{CatalogEvent, CatalogReply, TopicEntry};
 use crate::config::{TopicConfig, describe_topic};
 use crate::core::Core;
-use crate::group::Event;
 use crate::service::Context;
 use crate::topic_name;
 use crate::topics::stored_config;
@@ -305,11 +304,7 @@ async fn delete_one(core: &Arc<Core>, wanted: DeleteTopicState) -> DeletableTopi
         .call(|token| CatalogEvent::Delete(token, id))
         .await;
     let (error_code, error_message) = match accepted(reply) {
-        Ok(()) => {
-            core.groups
-                .tell(Event::TopicsDeleted(vec![Arc::from(&*topic.name)]));
-            (ErrorCode::None, None)
-        }
+        Ok(()) => (ErrorCode::None, None),
         Err((code, reason)) => (code, Some(StrBytes::from(reason))),
     };
     DeletableTopicResult {

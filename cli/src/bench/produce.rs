@@ -6,7 +6,7 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use ottla_client::{Delivery, Producer, ProducerRecord};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver};
 
 use super::pace::Pace;
 use super::report::{Latencies, Report};
@@ -24,7 +24,7 @@ const PROGRESS_STEP: u64 = 1024;
 type Sent = (Instant, Delivery);
 
 pub(super) async fn produce(options: &BenchOptions) -> Result<Report, Failure> {
-    let client = connect(options).await?;
+    let client = connect(&options.bootstrap, &options.property).await?;
     ensure_topic(&client, options).await?;
     let producer = client.producer().build().await?;
     let record = ProducerRecord::new(options.topic.as_str()).value(payload(options.size));
@@ -34,7 +34,16 @@ pub(super) async fn produce(options: &BenchOptions) -> Result<Report, Failure> {
     let start = Instant::now();
     let pace = Pace::new(start, options.rate);
     let (runtime, records) = (Handle::current(), options.records);
-    let sender = thread::spawn(move || send(&runtime, &producer, &record, pace, records, &sent));
+    let sender = thread::spawn(move || {
+        send(&runtime, &producer, pace, records, |from, sending| {
+            let delivery = sending(record.clone())?;
+            if let Err(full) = sent.try_send((from, delivery)) {
+                // Fails only when nobody looks any more.
+                drop(sent.blocking_send(full.into_inner()));
+            }
+            Ok(())
+        })
+    });
     let bar = progress(options.records);
     let found = settle(pending, &bar).await;
     bar.finish_and_clear();
@@ -56,12 +65,12 @@ pub(super) async fn produce(options: &BenchOptions) -> Result<Report, Failure> {
         (acknowledged, found.failed),
         bytes,
         time,
-        &found.latencies,
+        Some(&found.latencies),
     ))
 }
 
 /// Bytes that a codec cannot make nothing of.
-fn payload(size: usize) -> Vec<u8> {
+pub(super) fn payload(size: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
         state ^= state << 13;
@@ -72,15 +81,23 @@ fn payload(size: usize) -> Vec<u8> {
     (0..size).map(|_| next()).collect()
 }
 
-/// Sends all records. Runs on a thread of its own, whose sleep is finer than a runtime's timers.
-fn send(
+/// Puts a record into the producer's buffer, waiting for room if need be.
+type Sending<'a> = &'a dyn Fn(ProducerRecord) -> Result<Delivery, Failure>;
+
+/// Has `each` send all records, and tells it from when each one's latency counts. Runs on a thread
+/// of its own, whose sleep is finer than a runtime's timers.
+pub(super) fn send(
     runtime: &Handle,
     producer: &Producer,
-    record: &ProducerRecord,
     pace: Pace,
     records: u64,
-    sent: &Sender<Sent>,
+    mut each: impl FnMut(Instant, Sending<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let sending = |record: ProducerRecord| match producer.try_enqueue(record.clone()) {
+        Ok(delivery) => Ok(delivery),
+        Err(error) if error.is_retriable() => Ok(runtime.block_on(producer.enqueue(record))?),
+        Err(error) => Err(error.into()),
+    };
     for number in 0..records {
         let due = pace.due(number);
         if let Some(due) = due {
@@ -89,18 +106,7 @@ fn send(
                 thread::sleep(wait);
             }
         }
-        let from = due.unwrap_or_else(Instant::now);
-        let delivery = match producer.try_enqueue(record.clone()) {
-            Ok(delivery) => delivery,
-            Err(error) if error.is_retriable() => {
-                runtime.block_on(producer.enqueue(record.clone()))?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if let Err(full) = sent.try_send((from, delivery)) {
-            // Fails only when nobody looks any more.
-            drop(sent.blocking_send(full.into_inner()));
-        }
+        each(due.unwrap_or_else(Instant::now), &sending)?;
     }
     Ok(())
 }

@@ -74,21 +74,19 @@ pub(super) struct Report {
     seconds: f64,
     records_per_second: f64,
     megabytes_per_second: f64,
-    latency_ms: Percentiles,
+    /// None where nothing tells when a record was due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<Percentiles>,
 }
 
 impl Report {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a rate is a rounded number anyway"
-    )]
     pub(super) fn new(
         task: &'static str,
         rate: Option<u64>,
         (records, failed): (u64, u64),
         bytes: u64,
         time: Duration,
-        latencies: &Latencies,
+        latencies: Option<&Latencies>,
     ) -> Self {
         let seconds = time.as_secs_f64().max(f64::EPSILON);
         Self {
@@ -100,7 +98,7 @@ impl Report {
             seconds,
             records_per_second: records as f64 / seconds,
             megabytes_per_second: bytes as f64 / 1e6 / seconds,
-            latency_ms: latencies.summary(),
+            latency_ms: latencies.map(Latencies::summary),
         }
     }
 
@@ -112,23 +110,21 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} records in {:.2} s: {:.0} records/s, {:.1} MB/s{}",
-            self.records,
-            self.seconds,
-            self.records_per_second,
-            self.megabytes_per_second,
-            if self.failed > 0 {
-                format!(", {} failed", self.failed)
-            } else {
-                String::new()
-            },
-        )?;
-        let found = &self.latency_ms;
+        let failed = match self.failed {
+            0 => String::new(),
+            failed => format!(", {failed} failed"),
+        };
         write!(
             f,
-            "latency in ms: p50 {:.3}, p90 {:.3}, p99 {:.3}, p99.9 {:.3}, p99.99 {:.3}, max {:.3}",
+            "{} records in {:.2} s: {:.0} records/s, {:.1} MB/s{failed}",
+            self.records, self.seconds, self.records_per_second, self.megabytes_per_second,
+        )?;
+        let Some(found) = &self.latency_ms else {
+            return Ok(());
+        };
+        write!(
+            f,
+            "\nlatency in ms: p50 {:.3}, p90 {:.3}, p99 {:.3}, p99.9 {:.3}, p99.99 {:.3}, max {:.3}",
             found.p50, found.p90, found.p99, found.p99_9, found.p99_99, found.max,
         )
     }
@@ -154,13 +150,14 @@ mod tests {
     #[test]
     fn json_has_every_number_under_its_name() {
         let time = Duration::from_secs(2);
+        let latencies = Latencies::new();
         let report = Report::new(
             "produce",
             Some(5),
             (10, 1),
             4_000_000,
             time,
-            &Latencies::new(),
+            Some(&latencies),
         );
         let value: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
         assert_eq!(value["rate"], 5);

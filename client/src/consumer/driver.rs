@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::fetch::{self, FETCHES_PER_BROKER, Fetch, Means};
 use super::job::{self, Round};
+use super::locate::locate;
 use super::membership::{Effect, Input};
 use super::partition::Find;
 use super::state::{Phase, State, Subscription};
@@ -182,6 +183,9 @@ impl Driver {
                 self.departing = true;
                 state.stop_reading();
                 self.commit_done(state);
+            } else if std::mem::take(&mut self.departing) {
+                // What it had is not read any more: it begins anew.
+                self.tick(state, Input::Leave, now);
             }
         }
         // What was done is committed while the group still takes it.
@@ -275,7 +279,7 @@ impl Driver {
                 .iter()
                 .map(|(p, find, ..)| (p.clone(), *find))
                 .collect();
-            let located = job::locate(&shared, &list).await;
+            let located = locate(&shared, &list).await;
             Done::Located(wanted, located)
         });
         None

@@ -36,8 +36,8 @@ pub(super) struct Token {
 
 /// Records of one partition, in order: at most `max.poll.records`.
 ///
-/// They are views on what was fetched, and count against `consumer.buffer.memory` until the last
-/// view is dropped.
+/// They are views on what was fetched, and all of that counts against `consumer.buffer.memory`
+/// until the last view on it is dropped: copy what is kept for long.
 #[derive(Debug, Clone)]
 pub struct Records {
     pub(super) partition: TopicPartition,

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
 use super::event::Records;
-use super::job;
+use super::locate::fetch_committed;
 use super::partition::{Find, Place, Position};
 use super::state::{Phase, Subscription};
 use super::{ConsumerGroupMetadata, Shared};
@@ -251,7 +251,7 @@ impl ConsumerHandle {
         }
         let partitions: Vec<TopicPartition> = partitions.into_iter().collect();
         let partitions = &partitions;
-        let attempt = || async move { job::fetch_committed(shared, partitions).await };
+        let attempt = || async move { fetch_committed(shared, partitions).await };
         let cluster = &shared.cluster;
         cluster
             .retry("OffsetFetch", cluster.deadline(), attempt)

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::consumer_protocol::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription, MAX_VERSION, TopicPartitions,
 };
@@ -12,11 +11,10 @@ use ottla_protocol::message::{
     HeartbeatRequest, JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
     LeaveGroupRequest, MemberIdentity, SyncGroupRequest, SyncGroupRequestAssignment,
 };
-use tokio::time::timeout_at;
+use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::assignor::{Member, PartitionCounts, divide};
 use super::membership::{Failure, Input, Joined};
-use super::partition::{Find, Position};
 use super::user_data;
 use super::{ConsumerGroupMetadata, Shared};
 use crate::cluster::Topics;
@@ -24,11 +22,7 @@ use crate::config::AssignmentStrategy;
 use crate::env::millis_i32;
 use crate::error::{CallError, Error};
 use crate::metadata::TopicPartition;
-use crate::offsets::{
-    COMMIT_BY_NAME, CommittedOffset, FETCH_BY_NAME, ask_offsets, commit_request, committed,
-    fetch_request,
-};
-use crate::retry::Attempt;
+use crate::offsets::{COMMIT_BY_NAME, CommittedOffset, commit_request};
 
 /// The kind of group that consumers form.
 const PROTOCOL_TYPE: &str = "consumer";
@@ -39,7 +33,7 @@ const JOIN_MARGIN: Duration = Duration::from_secs(5);
 /// The last round of joining: what the leader divides by, and what SyncGroup has to repeat.
 #[derive(Debug, Clone)]
 pub(super) struct Round {
-    pub(super) protocol: ottla_protocol::StrBytes,
+    pub(super) protocol: StrBytes,
     pub(super) strategy: AssignmentStrategy,
     pub(super) members: Vec<Member>,
 }
@@ -217,7 +211,7 @@ pub(super) async fn sync(
     shared: &Shared,
     coordinator: i32,
     group: ConsumerGroupMetadata,
-    protocol: ottla_protocol::StrBytes,
+    protocol: StrBytes,
     assignments: Vec<SyncGroupRequestAssignment>,
 ) -> Result<BTreeSet<TopicPartition>, Failure> {
     let request = SyncGroupRequest {
@@ -335,125 +329,6 @@ pub(super) async fn commit(
         }
     }
     Ok(codes)
-}
-
-/// What the group has committed for these partitions, once it is settled.
-pub(super) async fn fetch_committed(
-    shared: &Shared,
-    partitions: &[TopicPartition],
-) -> Result<BTreeMap<TopicPartition, CommittedOffset>, Attempt> {
-    let Some(group) = shared.config.group_id.as_deref() else {
-        return Ok(BTreeMap::new());
-    };
-    let cluster = &shared.cluster;
-    let node = shared.offsets_coordinator().await?;
-    // Offsets of a transaction that is not decided would be read twice (KIP-447).
-    let request = fetch_request(group, Some(partitions), true);
-    let timeout = cluster.config.request_timeout;
-    let lane = shared.lanes.offsets;
-    let answer = cluster
-        .call(node, lane, request, FETCH_BY_NAME, timeout)
-        .await;
-    let response = answer.map_err(|error| {
-        shared.forget_coordinator();
-        error.error
-    })?;
-    let found = committed(response);
-    if let Err(error) = &found
-        && matches!(
-            error.code(),
-            Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable)
-        )
-    {
-        shared.forget_coordinator();
-    }
-    Ok(found?)
-}
-
-/// Where a partition is to be read, and whether that was committed. None when there is no place
-/// and none may be made up.
-pub(super) type Located = BTreeMap<TopicPartition, Result<Option<(Position, bool)>, Error>>;
-
-/// Finds places, within one attempt.
-pub(super) async fn locate(shared: &Shared, wanted: &[(TopicPartition, Find)]) -> Located {
-    let mut located = Located::new();
-    let mut by_log = BTreeMap::new();
-    let of_group = wanted.iter().filter(|(_, find)| *find == Find::Committed);
-    let of_group: Vec<TopicPartition> = of_group.map(|(partition, _)| partition.clone()).collect();
-    let mut committed = BTreeMap::new();
-    if !of_group.is_empty() {
-        let deadline = shared.cluster.env.now() + shared.cluster.config.request_timeout;
-        let fetched = timeout_at(deadline, fetch_committed(shared, &of_group)).await;
-        match fetched {
-            Ok(Ok(offsets)) => committed = offsets,
-            Ok(Err(Attempt::Again(error) | Attempt::Stop(error))) => {
-                let failed = of_group
-                    .into_iter()
-                    .map(|partition| (partition, Err(error.clone())));
-                located.extend(failed);
-            }
-            Err(_) => {
-                let error = Error::Unavailable("no answer in time".to_owned());
-                let failed = of_group
-                    .into_iter()
-                    .map(|partition| (partition, Err(error.clone())));
-                located.extend(failed);
-            }
-        }
-    }
-    for (partition, find) in wanted {
-        if located.contains_key(partition) {
-            continue;
-        }
-        if let Some(found) = committed.get(partition) {
-            let position = Position {
-                offset: found.offset,
-                leader_epoch: found.leader_epoch.unwrap_or(-1),
-            };
-            located.insert(partition.clone(), Ok(Some((position, true))));
-            continue;
-        }
-        let now_ms = shared.cluster.env.wall_ms();
-        let spec = match find {
-            Find::Spec(spec) => Some(*spec),
-            Find::Committed | Find::Reset => Find::reset(shared.config.auto_offset_reset, now_ms),
-        };
-        match spec {
-            Some(spec) => {
-                by_log.insert(partition.clone(), spec);
-            }
-            None => {
-                located.insert(partition.clone(), Ok(None));
-            }
-        }
-    }
-    located.extend(locate_in_logs(shared, by_log).await);
-    located
-}
-
-/// Finds offsets of logs; beyond the newest record that is their end.
-async fn locate_in_logs(
-    shared: &Shared,
-    wanted: BTreeMap<TopicPartition, crate::offsets::OffsetSpec>,
-) -> Located {
-    use crate::offsets::OffsetSpec;
-    let level = shared.config.isolation_level;
-    let found = ask_offsets(&shared.cluster, wanted, level).await;
-    let beyond = found.iter().filter(|(_, found)| matches!(found, Ok(None)));
-    let beyond = beyond.map(|(partition, _)| (partition.clone(), OffsetSpec::Latest));
-    let ends = ask_offsets(&shared.cluster, beyond.collect(), level).await;
-    let all = found.into_iter().chain(ends);
-    let place = |(partition, found): (TopicPartition, Result<Option<_>, Error>)| {
-        let position = |found: crate::offsets::FoundOffset| {
-            let position = Position {
-                offset: found.offset,
-                leader_epoch: -1,
-            };
-            (position, false)
-        };
-        (partition, found.map(|found| found.map(position)))
-    };
-    all.map(place).collect()
 }
 
 fn protocol_name(strategy: AssignmentStrategy) -> &'static str {

@@ -18,12 +18,13 @@ use tokio::time::Instant;
 
 use super::batch::{Batch, Body, ORDER_WIDTH};
 use super::delivery::{Delivery, Slot};
+use super::interceptor::BatchOutcome;
 use super::partitioner::{Sticky, of_key};
 use super::record::ProducerRecord;
 use super::sequence::{Identity, Sequence};
 use super::transaction::machine::{Answer, Machine, Next, Refusal, Step};
 use crate::config::ProducerConfig;
-use crate::error::Error;
+use crate::error::{DeliveryError, Error};
 use crate::metadata::{Leader, TopicPartition};
 use crate::retry::Backoff;
 
@@ -44,6 +45,9 @@ pub(super) struct Queue {
     in_flight: BTreeSet<u64>,
     sequence: Sequence,
     next_order: u64,
+    /// The orders that were sent from the oldest one on that is not settled. A broker remembers five
+    /// batches of a producer: one that is sent again behind more than four others is written twice.
+    sent: BTreeSet<u64>,
     backoff: Backoff,
     not_before: Option<Instant>,
 }
@@ -71,6 +75,8 @@ pub(super) struct Accumulator {
     spare: Spare,
     /// None without a `transactional.id`.
     pub(super) transactions: Option<Machine>,
+    /// Outcomes that nobody was told of yet. None when nobody wants to know.
+    outcomes: Option<Vec<BatchOutcome>>,
 }
 
 /// What an append led to.
@@ -81,11 +87,13 @@ pub(super) struct Appended {
 }
 
 impl Accumulator {
-    pub(super) fn new(config: ProducerConfig, backoff: Backoff) -> Self {
+    /// With `watched`, outcomes are kept for [`take_outcomes`](Self::take_outcomes).
+    pub(super) fn new(config: ProducerConfig, backoff: Backoff, watched: bool) -> Self {
         let transactional = config.transactional_id.is_some();
         Self {
             config,
             backoff,
+            outcomes: watched.then(Vec::new),
             transactions: transactional.then(|| Machine::new(backoff)),
             topics: BTreeMap::new(),
             identity: None,
@@ -281,10 +289,39 @@ impl Accumulator {
         for batch in batches {
             memory += batch.memory;
             self.leaves_gap(&batch);
-            batch.fail(error.clone());
+            self.fail(&batch, error.clone());
             self.settled(batch.id);
         }
         memory
+    }
+
+    /// Tells those who wait that a batch failed.
+    fn fail(&mut self, batch: &Batch, error: Error) {
+        let error = batch.fail(error);
+        self.note(batch, || Err(error));
+    }
+
+    fn note(
+        &mut self,
+        batch: &Batch,
+        outcome: impl FnOnce() -> Result<Option<i64>, DeliveryError>,
+    ) {
+        if let Some(outcomes) = &mut self.outcomes {
+            outcomes.push(BatchOutcome {
+                topic: Arc::clone(&batch.topic),
+                partition: batch.partition,
+                record_count: usize::try_from(batch.count).unwrap_or(0),
+                outcome: outcome(),
+            });
+        }
+    }
+
+    /// The outcomes since the last call.
+    pub(super) fn take_outcomes(&mut self) -> Vec<BatchOutcome> {
+        self.outcomes
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// A batch is given up. In a transaction its number leaves a gap that only another epoch
@@ -317,6 +354,7 @@ impl Queue {
             in_flight: BTreeSet::new(),
             sequence: Sequence::default(),
             next_order: 0,
+            sent: BTreeSet::new(),
             backoff,
             not_before: None,
         }

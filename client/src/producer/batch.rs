@@ -112,12 +112,13 @@ impl Batch {
     }
 
     /// Tells those who wait that the records were not acknowledged.
-    pub(super) fn fail(&self, error: Error) {
-        let may_have_been_written = self.may_have_been_written;
-        self.slot.complete(Outcome::Failed(DeliveryError {
+    pub(super) fn fail(&self, error: Error) -> DeliveryError {
+        let error = DeliveryError {
             error,
-            may_have_been_written,
-        }));
+            may_have_been_written: self.may_have_been_written,
+        };
+        self.slot.complete(Outcome::Failed(error.clone()));
+        error
     }
 }
 

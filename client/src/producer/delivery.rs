@@ -82,6 +82,8 @@ pub struct Delivery {
     topic: Arc<str>,
     partition: i32,
     timestamp: i64,
+    /// The slot may hold a waker of this.
+    waits: bool,
 }
 
 impl Delivery {
@@ -98,6 +100,7 @@ impl Delivery {
             topic,
             partition,
             timestamp,
+            waits: false,
         }
     }
 
@@ -116,6 +119,7 @@ impl Delivery {
                 None => {
                     if let Some(waker) = waker {
                         state.wakers.insert(self.index, waker.clone());
+                        self.waits = true;
                     }
                     return None;
                 }
@@ -148,8 +152,12 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata, DeliveryError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut().outcome(Some(context.waker())) {
-            Some(outcome) => Poll::Ready(outcome),
+        let this = self.get_mut();
+        match this.outcome(Some(context.waker())) {
+            Some(outcome) => {
+                this.waits = false;
+                Poll::Ready(outcome)
+            }
             None => Poll::Pending,
         }
     }
@@ -157,6 +165,10 @@ impl Future for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
+        // Most are dropped when all is said.
+        if !self.waits {
+            return;
+        }
         let mut state = self.slot.0.lock();
         if state.outcome.is_none() {
             state.wakers.remove(&self.index);

@@ -54,8 +54,8 @@ impl Producer {
     ///
     /// # Errors
     /// What `work` returns, and as [`begin_transaction`](Self::begin_transaction) and
-    /// [`Transaction::commit`]. After any error but [`Error::Timeout`] nothing of the transaction
-    /// counts.
+    /// [`Transaction::commit`]. After an error of `work`, and after [`Error::Abortable`], nothing
+    /// of the transaction counts; after another error of the commit its outcome is open.
     ///
     /// # Cancel safety
     /// Dropping the future aborts the transaction, unless `work` had returned `Ok`.
@@ -144,8 +144,9 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Error::Abortable`] when something in the transaction has failed: [`abort`](Self::abort)
-    /// it. [`Error::Fenced`] when another producer has taken over. [`Error::Timeout`] when there
-    /// was no answer within `max.block.ms`: the commit goes on, and its outcome is open.
+    /// it. [`Error::Fenced`] when another producer has taken over: it has aborted the transaction,
+    /// unless it was committed and only the answer was lost. [`Error::Timeout`] when there was no
+    /// answer within `max.block.ms`: the commit goes on, and its outcome is open.
     ///
     /// # Cancel safety
     /// From the first poll on, dropping the future only stops waiting: the commit goes on.

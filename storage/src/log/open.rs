@@ -29,9 +29,9 @@ struct TailScan {
 }
 
 impl Log {
-    /// Opens, or creates, the log in `dir`. The journal has written again to the files what they
-    /// lost. Appends get `leader_epoch` and go to `sink`, unless the disk is volatile or the
-    /// settings ask for less.
+    /// Opens, or creates, the log in `dir`; the caller syncs the directory above a new one. The
+    /// journal has written again to the files what they lost. Appends get `leader_epoch` and go to
+    /// `sink`, unless the disk is volatile or the settings ask for less.
     ///
     /// # Errors
     /// [`OpenError::Quarantined`] when the log is damaged where it must not be: nothing of it was
@@ -138,7 +138,8 @@ fn quarantined(error: ReadError) -> OpenError {
     }
 }
 
-/// Refuses another topic's directory; a new directory gets its metadata before any append.
+/// Refuses another topic's directory; a new directory gets its metadata before any append. That the
+/// directory itself is new as well, whoever creates a log has to sync.
 fn check_metadata(
     home: &SegmentHome,
     identity: &LogIdentity,
@@ -163,12 +164,7 @@ fn check_metadata(
         topic_id: identity.topic_id,
         durability,
     };
-    metadata.store(&*home.disk, &home.dir)?;
-    // The directory itself is new as well.
-    match home.dir.parent() {
-        Some(parent) => Ok(home.disk.sync_dir(parent)?),
-        None => Ok(()),
-    }
+    Ok(metadata.store(&*home.disk, &home.dir)?)
 }
 
 /// The stored start of the log in `dir`; 0 when there is none.

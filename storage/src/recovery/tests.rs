@@ -220,7 +220,6 @@ fn is_clean(tail: Tail) -> bool {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one table")]
 fn every_row_of_the_verdict() {
     let rows: [Row<Opened, Outcome>; 12] = [
         ("first segments missing", is_late, |_| Outcome::Quarantine),

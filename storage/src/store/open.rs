@@ -11,6 +11,7 @@ use std::thread;
 
 use parking_lot::Mutex;
 
+use super::parallel::for_all;
 use super::partitions::Partitions;
 use super::sink::JournalSink;
 use super::{OpenError, Quarantined, RecoveryReport, Store, StoreOptions};
@@ -306,6 +307,7 @@ impl Opening {
             journal.clone(),
             Arc::clone(&partitions),
             checkpoint.points,
+            self.options.threads,
         ));
         if let Some(sink) = &sink {
             sink.attach(&checkpointer);
@@ -324,6 +326,7 @@ impl Opening {
             report: self.report,
             changes: Mutex::new(()),
             threads: Mutex::default(),
+            parallel: self.options.threads,
             lock: Mutex::new(Some(lock)),
         };
         if self.options.threads {
@@ -390,19 +393,17 @@ impl Opening {
         redone: &HashMap<LogKey, Redone>,
     ) -> Result<HashMap<LogKey, Point>, OpenError> {
         let mut points = self.points_of_unnamed();
-        for found in std::mem::take(&mut self.found) {
-            let key = found.key();
-            let redone = redone.get(&key);
-            let facts = Facts {
-                last_stop: self.last_stop,
-                journaled: sink.is_some() && found.durability == StoredDurability::Journal,
-                point: self.point(key),
-                journaled_end: redone.map(|redone| redone.end),
-                hole: redone.is_some_and(|redone| redone.hole),
-            };
-            match self.open_log(&found, sink, plan(facts)) {
+        let found = std::mem::take(&mut self.found);
+        let open = |found: &FoundPartition| {
+            let facts = self.facts(found, sink.is_some(), redone.get(&found.key()));
+            (facts, self.open_log(found, sink, plan(facts)))
+        };
+        let opened = for_all(self.options.threads, &found, open);
+        for (found, (facts, opened)) in found.into_iter().zip(opened) {
+            match opened {
                 Ok(log) => {
-                    points.insert(key, Point::at(log.offsets().log_end_offset));
+                    let end = log.offsets().log_end_offset;
+                    points.insert(found.key(), Point::at(end));
                     partitions.insert(log);
                     self.opened.push(found);
                 }
@@ -413,12 +414,23 @@ impl Opening {
                         end: facts.journaled_end.unwrap_or(0).max(point.end),
                         quarantined: true,
                     };
-                    points.insert(key, quarantined);
+                    points.insert(found.key(), quarantined);
                     self.quarantine(found.name, reason);
                 }
             }
         }
         Ok(points)
+    }
+
+    /// What the verdict on a log goes by.
+    fn facts(&self, found: &FoundPartition, journal: bool, redone: Option<&Redone>) -> Facts {
+        Facts {
+            last_stop: self.last_stop,
+            journaled: journal && found.durability == StoredDurability::Journal,
+            point: self.point(found.key()),
+            journaled_end: redone.map(|redone| redone.end),
+            hole: redone.is_some_and(|redone| redone.hole),
+        }
     }
 
     /// The points of logs that were not found. They are kept while there are directories of

@@ -5,9 +5,9 @@ use ottla_client::consumer::{Consumer, Event};
 use ottla_client::{Client, Error};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
-    FetchRequest, FetchResponse, FetchableTopicResponse, HeartbeatResponse, JoinGroupResponse,
-    OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition,
-    OffsetCommitResponseTopic, PartitionData, Request, Response,
+    Coordinator, FetchRequest, FetchResponse, FetchableTopicResponse, FindCoordinatorResponse,
+    HeartbeatResponse, JoinGroupResponse, OffsetCommitRequest, OffsetCommitResponse,
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic, PartitionData, Request, Response,
 };
 use tokio::time::Instant;
 
@@ -178,6 +178,31 @@ async fn a_commit_is_repeated_while_that_may_help() {
         let committed = consumer.committed(partitions([0])).await.unwrap();
         assert_eq!(committed[&partitions([0])[0]].offset, 1, "{code}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_is_not_there_yet_is_asked_for_again() {
+    let world = World::new(1).await;
+    world.produce(0, 0..1).await;
+    let (mut consumer, asked) = consumer(&world, 5, |request| match request {
+        Request::FindCoordinator(request) => {
+            let coordinator = Coordinator {
+                key: request.coordinator_keys[0].clone(),
+                error_code: ErrorCode::CoordinatorNotAvailable,
+                ..Coordinator::default()
+            };
+            Some(Response::FindCoordinator(FindCoordinatorResponse {
+                coordinators: vec![coordinator],
+                ..FindCoordinatorResponse::default()
+            }))
+        }
+        _ => None,
+    })
+    .await;
+    let batch = records(&mut consumer).await;
+    consumer.ack(&batch);
+    consumer.commit().await.unwrap();
+    assert!(asked.load(Ordering::Relaxed) >= 5);
 }
 
 #[tokio::test(start_paused = true)]

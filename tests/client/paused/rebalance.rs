@@ -192,6 +192,39 @@ async fn new_partitions_of_a_topic_are_divided_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_unsubscribes_commits_and_leaves() {
+    let world = World::new(1).await;
+    world.produce(0, 0..1).await;
+    let mut consumer = world.start().await;
+    let batch = records(&mut consumer).await;
+    consumer.ack(&batch);
+    consumer.unsubscribe().unwrap();
+    assert!(matches!(event(&mut consumer).await, Event::Lost(lost) if lost == partitions([0])));
+    sleep(seconds(1)).await;
+    let group = world.client.admin().describe_group("g").await.unwrap();
+    assert_eq!(group.state, "Empty");
+    assert_eq!(committed(&world).await[&0], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_subscribes_again_at_once_reads_on() {
+    let world = World::new(1).await;
+    world.produce(0, 0..1).await;
+    let mut consumer = world.start().await;
+    let batch = records(&mut consumer).await;
+    consumer.ack(&batch);
+    consumer.unsubscribe().unwrap();
+    tokio::task::yield_now().await;
+    consumer.subscribe([super::TOPIC]).unwrap();
+    world.produce(0, 1..2).await;
+    while records(&mut consumer)
+        .await
+        .iter()
+        .all(|record| record.offset != 1)
+    {}
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pattern_finds_topics_that_come_later() {
     let world = World::new(1).await;
     let builder = world.client.consumer("p").with(super::earliest);

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -15,10 +16,11 @@ type options struct {
 	scenario, bootstrap, topic, group, codec string
 	partitions, count                        int
 	timestamp                                int64
+	settings                                 map[string]string
 }
 
 func parseOptions() options {
-	var o options
+	o := options{settings: map[string]string{}}
 	o.scenario = os.Args[1]
 	flags := flag.NewFlagSet(o.scenario, flag.ExitOnError)
 	flags.StringVar(&o.bootstrap, "bootstrap", "", "host:port")
@@ -28,6 +30,11 @@ func parseOptions() options {
 	flags.IntVar(&o.partitions, "partitions", 1, "")
 	flags.IntVar(&o.count, "count", 0, "")
 	flags.Int64Var(&o.timestamp, "timestamp", 0, "milliseconds since 1970")
+	flags.Func("set", "key=value", func(setting string) error {
+		key, value, _ := strings.Cut(setting, "=")
+		o.settings[key] = value
+		return nil
+	})
 	flags.Parse(os.Args[2:])
 	return o
 }

@@ -115,7 +115,11 @@ func group(o options) {
 		held = slices.DeleteFunc(held, func(p int32) bool { return slices.Contains(taken[o.topic], p) })
 		emit("revoked", slices.Concat([]int32{}, taken[o.topic]))
 	}
-	client := client(o,
+	assigned := []kgo.Opt{}
+	if o.settings["group.protocol"] == "consumer" {
+		assigned = append(assigned, kgo.ServerSideBalancer())
+	}
+	client := client(o, append(assigned,
 		kgo.ConsumerGroup(o.group),
 		kgo.ConsumeTopics(o.topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -136,7 +140,7 @@ func group(o options) {
 			emit("assignment", held)
 		}),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, taken map[string][]int32) { lost(taken) }),
-	)
+	)...)
 	for lines, open := commands(), true; open; {
 		select {
 		case _, open = <-lines:

@@ -94,22 +94,24 @@ def consume(options):
 
 def group(options):
     """A member of a group: a line on stdin commits, the end of stdin leaves."""
-    consumer = Consumer(
-        settings(
-            options,
-            {
-                "group.id": options.group,
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "heartbeat.interval.ms": 500,
-                "reconnect.backoff.max.ms": 500,
-            },
-        )
-    )
+    assigned_by_broker = options.settings.get("group.protocol") == "consumer"
+    own = {
+        "group.id": options.group,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "reconnect.backoff.max.ms": 500,
+    }
+    if not assigned_by_broker:
+        own["heartbeat.interval.ms"] = 500
+    consumer = Consumer(settings(options, own))
     commands = lines.Commands()
+    held = set()
 
     def assigned(consumer, partitions):
-        lines.emit("assignment", sorted(partition.partition for partition in partitions))
+        if not assigned_by_broker:
+            held.clear()
+        held.update(partition.partition for partition in partitions)
+        lines.emit("assignment", sorted(held))
 
     def revoked(consumer, partitions):
         try:
@@ -118,6 +120,9 @@ def group(options):
             if error.args[0].name() != "_NO_OFFSET":
                 raise
         lines.emit("revoked", sorted(partition.partition for partition in partitions))
+        if assigned_by_broker:
+            held.difference_update(partition.partition for partition in partitions)
+            lines.emit("assignment", sorted(held))
 
     consumer.subscribe([options.topic], on_assign=assigned, on_revoke=revoked)
     while not commands.ended:

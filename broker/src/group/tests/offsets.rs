@@ -5,6 +5,8 @@ use super::*;
 fn fetch(bench: &mut Bench, topics: Option<Vec<TopicPartitions>>) -> FetchedGroup {
     let group = FetchOffsetsGroup {
         group_id: GROUP.into(),
+        member_id: None,
+        member_epoch: -1,
         topics,
     };
     let request = FetchOffsetsRequest {
@@ -156,6 +158,8 @@ fn several_groups_are_fetched_at_once() {
     bench.commit(committing("", -1, 42));
     let group = |id: &str| FetchOffsetsGroup {
         group_id: id.into(),
+        member_id: None,
+        member_epoch: -1,
         topics: None,
     };
     let request = FetchOffsetsRequest {
@@ -262,10 +266,9 @@ fn the_offsets_of_a_deleted_topic_go_in_every_group() {
         group_id: "other".into(),
         ..at_topic("orders", 3)
     });
-    bench.event(Event::TopicsDeleted(vec![
-        "orders".into(),
-        "never-was".into(),
-    ]));
+    for name in ["orders", "never-was"] {
+        bench.set_topic(name, None);
+    }
     assert_eq!(
         (bench.committed("orders"), bench.committed("payments")),
         (-1, 2)

@@ -34,6 +34,8 @@ impl Bench {
         let request = FetchOffsetsRequest {
             groups: vec![FetchOffsetsGroup {
                 group_id: GROUP.into(),
+                member_id: None,
+                member_epoch: -1,
                 topics: Some(topics),
             }],
             require_stable,

@@ -286,7 +286,7 @@ proptest! {
             had.iter().filter(|partition| !after[id].contains(partition)).count()
         });
         prop_assert_eq!(moved.sum::<usize>(), after["new"].len());
-        prop_assert!(after["new"].len() <= partitions.unsigned_abs() as usize / (members + 1) + 1);
+        prop_assert!(after["new"].len() <= usize::try_from(partitions).unwrap().div_ceil(members + 1));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::{Driver, Offsets};
 use crate::consumer::ConsumerGroupMetadata;
 use crate::consumer::assignor::PartitionCounts;
 use crate::consumer::fetch;
-use crate::consumer::job::{Located, Round, partition_counts};
+use crate::consumer::job::{Round, partition_counts};
+use crate::consumer::locate::Located;
 use crate::consumer::membership::{Failure, Input, Joined};
 use crate::consumer::partition::{Find, Place};
 use crate::consumer::state::{Outcome, State, Subscription};
@@ -204,11 +205,13 @@ impl Driver {
                     .get(partition)
                     .copied()
                     .unwrap_or(ErrorCode::UnknownServerError),
-                Err(error) if error.is_retriable() => ErrorCode::NetworkException,
-                Err(error) => {
-                    outcomes.insert(partition.clone(), Outcome::Failed(error.clone()));
-                    continue;
-                }
+                Err(error) => match Attempt::from(error.clone()) {
+                    Attempt::Again(_) => ErrorCode::NetworkException,
+                    Attempt::Stop(error) => {
+                        outcomes.insert(partition.clone(), Outcome::Failed(error));
+                        continue;
+                    }
+                },
             };
             let kept = !subscribed || owned.contains(partition);
             let outcome = outcome_of(partition, code, is_current, kept);

@@ -127,10 +127,10 @@ impl State {
         wants: &Wants<'_>,
         now: Instant,
     ) -> Records {
-        if self.poll_deadline().is_none() {
-            // The task has to watch from now on.
+        if self.waited_for == 0 {
             self.progress.made(now);
-            self.wake = true;
+            // The task has to watch from now on.
+            self.wake |= self.is_subscribed();
         }
         let token = self.update(&partition, |held| Token {
             assignment: held.assignment,

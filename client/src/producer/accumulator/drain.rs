@@ -167,7 +167,7 @@ impl Accumulator {
                 reason,
             };
             self.gave_up(&batch, &error);
-            batch.fail(error);
+            self.fail(&batch, error);
             drained.released += batch.memory;
             self.settled(batch.id);
         }
@@ -177,6 +177,12 @@ impl Accumulator {
 impl Queue {
     /// Settles the sequence when nothing is in flight.
     fn prepare(&mut self, identity: Option<super::Identity>, config: &ProducerConfig) {
+        while let Some(first) = self.sent.first()
+            && !self.in_flight.contains(first)
+            && !self.again.contains_key(first)
+        {
+            self.sent.pop_first();
+        }
         if !config.enable_idempotence {
             return;
         }
@@ -209,8 +215,7 @@ impl Queue {
         if !resending && self.sequence.is_unresolved() {
             return Look::Nothing;
         }
-        let alone = config.enable_idempotence && !self.sequence.is_established();
-        if alone && !self.in_flight.is_empty() {
+        if config.enable_idempotence && self.would_be_forgotten(batch, config) {
             return Look::Nothing;
         }
         if let Some(at) = self.not_before.filter(|at| *at > now) {
@@ -227,6 +232,13 @@ impl Queue {
             return Look::NeedsIdentity;
         }
         Look::Ready(batch.created)
+    }
+
+    /// Whether the broker might not recognise a batch in flight, should it come again or late, once
+    /// `batch` is written.
+    fn would_be_forgotten(&self, batch: &Batch, config: &ProducerConfig) -> bool {
+        let full = self.sent.len() >= config.max_in_flight && !self.sent.contains(&batch.order);
+        full || (!self.sequence.is_established() && !self.in_flight.is_empty())
     }
 
     /// Whether what has to be sent again must wait for what is in flight behind it. Batches that
@@ -248,6 +260,7 @@ impl Queue {
         }
         batch.attempts = batch.attempts.saturating_add(1);
         self.in_flight.insert(batch.order);
+        self.sent.insert(batch.order);
         Some(batch)
     }
 

@@ -58,7 +58,13 @@ impl Accumulator {
                 }
                 queue.backoff.reset();
                 queue.not_before = None;
-                batch.slot.complete(done(&verdict));
+                let done = done(&verdict);
+                let base_offset = match &done {
+                    Outcome::Written { base_offset, .. } => Some(*base_offset),
+                    _ => None,
+                };
+                batch.slot.complete(done);
+                self.note(&batch, || Ok(base_offset.filter(|offset| *offset >= 0)));
             }
             Next::Again => {
                 if is_unfinished(&verdict) {
@@ -80,7 +86,7 @@ impl Accumulator {
                     let (whole, error) = *failed;
                     queue.sequence.failed();
                     self.gave_up(&whole, &error);
-                    whole.fail(error);
+                    self.fail(&whole, error);
                     self.settled(whole.id);
                     return memory;
                 }
@@ -91,7 +97,7 @@ impl Accumulator {
                 }
                 let error = error(verdict);
                 self.gave_up(&batch, &error);
-                batch.fail(error);
+                self.fail(&batch, error);
             }
         }
         self.settled(batch.id);

@@ -28,7 +28,7 @@ struct Bench {
 impl Bench {
     fn new(config: ProducerConfig) -> Self {
         let ms = Duration::from_millis;
-        let mut accumulator = Accumulator::new(config, Backoff::new(ms(100), ms(1000)));
+        let mut accumulator = Accumulator::new(config, Backoff::new(ms(100), ms(1000)), false);
         accumulator.set_identity(Identity {
             producer_id: 7,
             epoch: 0,
@@ -148,6 +148,51 @@ fn no_more_than_five_batches_of_a_partition_are_in_flight() {
     let mut first = bench.flying.pop().unwrap();
     let written = bench.serve(&mut first);
     bench.complete(first, written);
+    for _ in 0..9 {
+        bench.drain();
+    }
+    assert_eq!(bench.flying.len(), 5);
+}
+
+/// Found by kills: a batch waited for a connection, more than five others were written meanwhile over another one, and
+/// the broker, which had it but had forgotten it, took it again.
+#[test]
+fn no_more_batches_are_written_behind_one_that_is_not_settled_than_a_broker_remembers() {
+    let mut bench = Bench::new(tiny());
+    let _all: Vec<_> = (0..12).map(|value| bench.append(value)).collect();
+    bench.drain();
+    let mut first = bench.flying.pop().unwrap();
+    let written = bench.serve(&mut first);
+    bench.complete(first, written);
+    for _ in 0..9 {
+        bench.drain();
+    }
+    let mut late = bench.flying.remove(0);
+    bench.serve(&mut late);
+    for mut batch in std::mem::take(&mut bench.flying) {
+        let written = bench.serve(&mut batch);
+        bench.complete(batch, written);
+    }
+    for _ in 0..9 {
+        bench.drain();
+    }
+    assert_eq!(bench.flying.len(), 0);
+    bench.complete(late, lost());
+    bench.now += Duration::from_secs(1);
+    for _ in 0..9 {
+        bench.drain();
+    }
+    assert_eq!(bench.flying.len(), 1);
+    let mut again = bench.flying.pop().unwrap();
+    let known = bench.serve(&mut again);
+    assert!(matches!(
+        known,
+        Verdict::Refused {
+            code: ErrorCode::DuplicateSequenceNumber,
+            ..
+        }
+    ));
+    bench.complete(again, known);
     for _ in 0..9 {
         bench.drain();
     }

@@ -139,7 +139,10 @@ impl World {
                 self.send(0, |token| Event::DeleteOffsets(token, request));
             }
             Act::DeleteTopic { topic } => {
-                self.event(Event::TopicsDeleted(vec![TOPICS[topic].into()]));
+                self.event(Event::TopicChanged {
+                    name: TOPICS[topic].into(),
+                    topic: None,
+                });
             }
             _ => {
                 let before = self.bench.coordinator.snapshot();
@@ -262,7 +265,7 @@ impl World {
             Event::CommitOffsets(..)
                 | Event::DeleteGroups(..)
                 | Event::DeleteOffsets(..)
-                | Event::TopicsDeleted(_)
+                | Event::TopicChanged { .. }
                 | Event::TransactionEnded {
                     committed: true,
                     ..
@@ -329,6 +332,7 @@ impl World {
                 self.offsets.extend(ended.filter(|_| *committed));
             }
             GroupRecord::GroupMetadata(_) | GroupRecord::GroupDeleted { .. } => {}
+            other => panic!("{other:?} in a classic group"),
         }
     }
 

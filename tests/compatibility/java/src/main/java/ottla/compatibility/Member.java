@@ -2,10 +2,12 @@ package ottla.compatibility;
 
 import java.time.Duration;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.concurrent.LinkedBlockingQueue;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
@@ -20,16 +22,24 @@ final class Member {
                 "group.id", client.option("group"),
                 "auto.offset.reset", "earliest",
                 "enable.auto.commit", false,
-                "heartbeat.interval.ms", 500,
                 "reconnect.backoff.max.ms", 500,
                 "key.deserializer", ByteArrayDeserializer.class,
                 "value.deserializer", ByteArrayDeserializer.class);
+        boolean assignedByBroker = "consumer".equals(settings.get("group.protocol"));
+        if (!assignedByBroker) {
+            settings.put("heartbeat.interval.ms", 500);
+        }
         var commands = new LinkedBlockingQueue<String>();
         var reader = new Thread(() -> read(commands));
         reader.setDaemon(true);
         reader.start();
         try (var consumer = new KafkaConsumer<byte[], byte[]>(settings)) {
-            consumer.subscribe(List.of(client.option("topic")), new Listener(consumer));
+            var listener = new Listener(consumer, assignedByBroker);
+            if (assignedByBroker && client.option("topic").contains("*")) {
+                consumer.subscribe(new SubscriptionPattern(client.option("topic")), listener);
+            } else {
+                consumer.subscribe(List.of(client.option("topic")), listener);
+            }
             for (String command = null; !END.equals(command); command = commands.poll()) {
                 if (command != null) {
                     consumer.commitSync();
@@ -52,11 +62,17 @@ final class Member {
     }
 
     /** Commits what is given back and prints what is held. */
-    private record Listener(KafkaConsumer<?, ?> consumer) implements ConsumerRebalanceListener {
+    private record Listener(KafkaConsumer<?, ?> consumer, boolean keepsTheRest)
+            implements ConsumerRebalanceListener {
         @Override
         public void onPartitionsRevoked(Collection<TopicPartition> revoked) {
             consumer.commitSync();
             Lines.print("revoked", numbers(revoked));
+            if (keepsTheRest) {
+                var rest = new HashSet<>(consumer.assignment());
+                rest.removeAll(revoked);
+                Lines.print("assignment", numbers(rest));
+            }
         }
 
         @Override
