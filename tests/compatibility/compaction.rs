@@ -316,10 +316,9 @@ fn what_is_left_is_what_apache_kafka_leaves() {
         ("min.cleanable.dirty.ratio", "0.001"),
         ("delete.retention.ms", "0"),
     ];
-    let mut topics = [broker.bootstrap(), kafka].map(|bootstrap| {
-        hasten(bootstrap);
-        Topic::create(bootstrap, &name, &settings)
-    });
+    hasten(broker.bootstrap());
+    let mut topics =
+        [broker.bootstrap(), kafka].map(|bootstrap| Topic::create(bootstrap, &name, &settings));
     let mut sent = 0;
     for topic in &mut topics {
         work(topic, &name);

@@ -25,6 +25,13 @@ rm -rf "$directory"
 /// Options for Java: a small heap, and no time spent on optimising what runs for seconds.
 const JAVA_OPTIONS: &str = "-Xms96m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto";
 
+/// A cleaner that does not wait, and whose buffer leaves room in a small heap: by default it has 128 MiB, and none is
+/// left when its threads are started again.
+const SETTINGS: [&str; 2] = [
+    "log.cleaner.backoff.ms=50",
+    "log.cleaner.dedupe.buffer.size=8388608",
+];
+
 struct Kafka {
     /// Holds the keeper's standard input.
     _keeper: Child,
@@ -60,9 +67,11 @@ fn start() -> Kafka {
         .args([&directory, &log]);
     command.arg(APACHE_KAFKA.command().get_program());
     command.args(["serve", "--listen", &bootstrap, "--data-dir"]);
-    command
-        .arg(directory.join("data"))
-        .env("KAFKA_OPTS", JAVA_OPTIONS);
+    command.arg(directory.join("data"));
+    for setting in SETTINGS {
+        command.args(["--set", setting]);
+    }
+    command.env("KAFKA_OPTS", JAVA_OPTIONS);
     command.stdin(Stdio::piped()).stdout(Stdio::null());
     let keeper = command.stderr(Stdio::null()).spawn().expect("a shell");
     let listening = Deadline::generous().poll(|| TcpStream::connect(&bootstrap).ok());
