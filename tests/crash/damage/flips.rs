@@ -28,10 +28,9 @@ pub(crate) enum Harm {
 }
 
 impl Harm {
-    /// Whether the journal can look as if the crash had torn its last group. A file of which not even
-    /// the header is left looks as if it had never been used.
+    /// Whether the journal can look as if the crash had torn its last group.
     fn may_tear(self) -> bool {
-        matches!(self, Self::Flip(_) | Self::Cut(..48))
+        matches!(self, Self::Flip(_))
     }
 }
 

@@ -17,7 +17,7 @@ const DATA: &str = "data";
 /// Leaves scars in a directory that nobody has open. A disk that refuses leaves fewer.
 pub(crate) fn leave(disk: &SimulatedDisk) {
     let data = Path::new(DATA);
-    let _ = file(disk, &data.join("journal/00000090.journal"), 10);
+    let _ = file(disk, &data.join("journal/00000090.journal.tmp"), 10);
     let _ = file(disk, &data.join("journal/00000091.journal"), 12 << 10);
     let _ = file(disk, &data.join("journal/00000092.journal"), 12 << 10);
     let _ = file(disk, &data.join("a-0/leader-epoch-checkpoint.tmp"), 5);

@@ -116,6 +116,43 @@ fn damage_in_the_middle_of_the_journal_is_refused_until_repair_is_asked_for() {
     assert!(!open(&disk).recovery_report().journal_damaged);
 }
 
+/// Once, one without its header looked as if it had never been used, and what only it had was cut.
+#[test]
+fn a_journal_file_that_was_cut_is_refused_until_repair_is_asked_for() {
+    for len in [0, 10, 47, 48, 4096, 8191, 8192] {
+        let disk = SimulatedDisk::new();
+        let store = open(&disk);
+        append(&create(&store, "a", 1), "one");
+        disk.kill();
+        drop(store);
+        disk.damage(&journal_file(0), |bytes| bytes.truncate(len));
+        let error = try_open(&disk, options(false)).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{len}: {error}");
+        let repair = StoreOptions {
+            repair: true,
+            ..options(false)
+        };
+        let store = try_open(&disk, repair).unwrap();
+        assert_eq!(bodies(&store.log("a", 0).unwrap()), ["one"], "{len}");
+        drop(store);
+        disk.kill();
+        assert!(!open(&disk).recovery_report().journal_damaged);
+    }
+}
+
+#[test]
+fn a_journal_file_that_was_not_finished_does_not_hinder_a_start() {
+    let disk = SimulatedDisk::new();
+    drop(open(&disk));
+    disk.kill();
+    let unfinished = layout::temporary_file(&journal_file(7));
+    let file = disk.open(&unfinished, OpenMode::New).unwrap();
+    file.write_at(0, &[std::io::IoSlice::new(b"0")]).unwrap();
+    let store = open(&disk);
+    append(&create(&store, "a", 1), "one");
+    assert!(disk.open(&unfinished, OpenMode::Existing).is_err());
+}
+
 #[test]
 fn a_damaged_checkpoint_is_refused_until_repair_is_asked_for() {
     let disk = SimulatedDisk::new();
