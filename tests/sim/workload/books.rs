@@ -162,7 +162,7 @@ impl Keeper {
             let id = found(record).id;
             let place = Place {
                 topic: BOOKS,
-                partition: if id % 3 == 0 { 0 } else { 1 },
+                partition: i32::from(!id.is_multiple_of(3)),
             };
             self.world.history.add(Event::Sent {
                 producer: self.number,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::disk::simulated::{Fault, FaultKind, Operation};
 use crate::error::{AppendError, Shortage};
 
 fn journal_file(slot: u32) -> PathBuf {
@@ -90,6 +91,25 @@ fn a_journal_that_cannot_grow_goes_on_with_what_it_has() {
     }
     assert_eq!(log.offsets().high_watermark, 100);
     store.close().unwrap();
+}
+
+/// A second attempt would say that all is well, and what the first should have saved is on no disk.
+#[test]
+fn a_sync_that_failed_is_not_tried_again() {
+    let disk = SimulatedDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "a", 1);
+    append(&log, "one");
+    disk.inject(Fault {
+        operation: Some(Operation::Sync),
+        path: "journal".to_owned(),
+        after: 0,
+        kind: FaultKind::LostSync,
+        lasting: false,
+    });
+    append(&log, "two");
+    assert_eq!(log.offsets().high_watermark, 1);
+    assert!(store.failure().is_some());
 }
 
 #[test]
@@ -288,8 +308,6 @@ fn a_checkpoint_after_a_failed_one_does_not_give_up_the_journal() {
 /// Once, the file of a segment that was not taken into use claimed the offsets of later appends.
 #[test]
 fn a_failed_roll_leaves_no_segment_behind() {
-    use crate::disk::simulated::{Fault, FaultKind, Operation};
-
     let disk = SimulatedDisk::new();
     let reopen = || Store::open(Arc::new(disk.clone()), Path::new(DIR), options(false)).unwrap();
     let store = reopen();
