@@ -94,7 +94,7 @@ pub enum Bound {
     /// Up to the oldest open transaction: for consumers of committed records.
     LastStable,
     /// Up to the last append: for loaders of internal topics, before the log is served. What is
-    /// read past the high watermark may be cut by [`Log::truncate_to`]; drop it before.
+    /// read past the high watermark may be lost in a crash.
     LogEnd,
 }
 

@@ -63,7 +63,6 @@ fn change(world: &mut World, round: usize) {
     world.tick();
     world.append(CACHED, 900);
     world.append(CACHED, 1200);
-    world.cut(CACHED);
     world.append(MIXED, 500);
     if round % 4 == 1 {
         world.make_durable();
