@@ -414,7 +414,8 @@ fn kafka_dump_log_has_nothing_to_complain_about() {
     ];
     let mut broker = Broker::start_own(&settings);
     let plain = unique(&APACHE_KAFKA, "plain");
-    let mut topic = Topic::create(broker.bootstrap(), &plain, &[]);
+    let for_ever = [("retention.ms", "-1")];
+    let mut topic = Topic::create(broker.bootstrap(), &plain, &for_ever);
     work(&mut topic, &plain);
     let compacted = unique(&APACHE_KAFKA, "dumped");
     let eager = [

@@ -1,18 +1,15 @@
 //! Changes other than appends: a later start, forgotten producers. The end of a log goes back only
 //! when it is opened after a crash.
 
-use std::io::{self, IoSlice};
+use std::io::{self};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::open::{first_timestamp, store_log_start};
-use super::{FlushPoint, Log, Writer, replay};
-use crate::disk::{DiskFile, OpenMode};
-use crate::error::{ChangeError, Failed, ReadError, Shortage};
-use crate::layout::{log_file, temporary_file};
-use crate::offsets::LogPosition;
+use super::Log;
+use super::open::store_log_start;
+use crate::error::{ChangeError, Shortage};
 use crate::producer_snapshot::{self, Snapshot};
-use crate::segment::{Check, Segment, SegmentIndex, as_u64, write_aborted};
+use crate::segment::{Segment, write_aborted};
 
 impl Log {
     /// Lets the log start at `to`, durably, and deletes the segments below. Readers keep what they

@@ -67,6 +67,8 @@ fn change(world: &mut World, round: usize) {
     if round % 4 == 1 {
         world.make_durable();
         world.append(MIXED, 300);
+        world.tick();
+        world.append(MIXED, 200);
     }
     for step in 0..9 {
         world.append(KEYED, [500, 900, 200][step % 3]);

@@ -156,7 +156,8 @@ fn append(ledger: &Mutex<Ledger>, log: &Log, producer: Producer, now_ms: i64, bo
     }
 }
 
-/// A log that is told to be durable while it is open syncs each append by itself.
+/// A log that is told to be durable while it is open syncs each append by itself until it joins the
+/// journal.
 fn durable_at_once(ledger: &Mutex<Ledger>, log: &Log, appended: Appended) {
     if !log.is_journaled()
         && log.config().durability == Durability::Journal
@@ -423,8 +424,10 @@ impl World {
                 && let Some(topic) = self.ledger.lock().topics.get_mut(name)
             {
                 topic.durable = topic.acknowledged;
+                topic.journaled = log.is_journaled();
             }
         }
+        self.watch(MIXED, Vec::new());
     }
 
     pub(crate) fn close(&mut self) {

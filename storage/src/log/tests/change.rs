@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::Durability;
-use crate::disk::OsDisk;
-use crate::error::{AppendError, ChangeError, ReadError};
+use crate::error::{ChangeError, ReadError};
 
 /// A log with twelve batches of three records in segments of five batches.
 fn twelve(disk: &MemoryDisk) -> Arc<Log> {
