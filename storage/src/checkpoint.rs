@@ -265,7 +265,9 @@ impl Checkpointer {
     /// Those that are to bypass it no longer join it.
     fn flush_due(&self, now_ms: i64) {
         for log in self.partitions.all() {
-            let done = if log.is_to_join() {
+            let done = if log.failure().is_some() {
+                continue;
+            } else if log.is_to_join() {
                 self.join(&log)
             } else if log.needs_flush(now_ms) {
                 self.flush(&log)
