@@ -98,6 +98,9 @@ impl Subject {
         store.close().map_err(|error| error.to_string())?;
         drop(store);
         disk.kill();
+        if is_cache(path) && outcome != Outcome::Unharmed {
+            return Err(format!("{outcome:?} although it can be made anew"));
+        }
         let Some(topic) = hit.filter(|_| outcome > Outcome::Torn) else {
             return Ok(outcome);
         };
@@ -175,6 +178,15 @@ impl Subject {
         }
         Ok(())
     }
+}
+
+/// Whether a file only has what follows from the batches (L5).
+fn is_cache(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(
+        extension,
+        Some("index" | "timeindex" | "txnindex" | "snapshot")
+    )
 }
 
 /// Every place of every file: a flip in each byte, a cut at each length.

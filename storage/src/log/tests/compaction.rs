@@ -4,7 +4,10 @@ mod map;
 
 use std::time::Duration;
 
-use ottla_protocol::record::{BatchBuilder, BatchOptions, Limits, RecordBatch};
+use ottla_protocol::record::{
+    BatchBuilder, BatchOptions, EndTransactionMarker, Limits, ProducerIdentity, RecordBatch,
+    TransactionResult,
+};
 
 use self::map::{Run, Step};
 use super::*;
