@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ottla_broker::env::SEEDED_START_MS;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
     CreatableTopic, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest, MetadataRequest,
@@ -128,7 +129,7 @@ impl Brief {
 
     async fn try_write(&mut self, topic_id: Uuid, id: u64) -> Result<(ErrorCode, i64), Lost> {
         let mut builder = BatchBuilder::new(BatchOptions::default()).expect("a builder");
-        let appended = builder.append(0, None, Some(&value(id, 0, 100)), &[]);
+        let appended = builder.append(SEEDED_START_MS, None, Some(&value(id, 0, 100)), &[]);
         appended.expect("room");
         let request = ProduceRequest {
             transactional_id: None,
