@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::fetch::{self, FETCHES_PER_BROKER, Fetch, Means};
 use super::job::{self, Round};
 use super::locate::locate;
-use super::membership::{Effect, Input};
+use super::membership::{Effect, Input, Membership};
 use super::partition::Find;
 use super::state::{Phase, State, Subscription};
 use super::{ConsumerGroupMetadata, Shared};
@@ -239,6 +239,10 @@ impl Driver {
                 let divided = state.divided.keys().cloned();
                 Topics::Named(topics.iter().cloned().chain(divided).collect())
             }
+            Subscription::BrokerPattern(_) => {
+                let membership = state.membership.as_ref();
+                Topics::Identified(membership.map(Membership::topic_ids).unwrap_or_default())
+            }
             Subscription::None | Subscription::Assigned => {
                 let partitions = state.partitions.keys();
                 Topics::Named(partitions.map(|p| Arc::clone(&p.topic)).collect())
@@ -416,7 +420,7 @@ impl Driver {
                 Done::Input(Input::Coordinator(found))
             }),
             Effect::Join { attempt, owned } => {
-                let topics = membership.topics().clone();
+                let topics = membership.topics();
                 self.start(async move {
                     let joined = job::join(&shared, node, group, topics, owned).await;
                     Done::Joined(attempt, joined)
@@ -450,6 +454,24 @@ impl Driver {
                     job::leave(&shared, node, &group.group_id, &member_id).await;
                     Done::Left
                 });
+            }
+            Effect::ConsumerHeartbeat(attempt, request) => self.start(async move {
+                let answer = job::consumer_heartbeat(&shared, node, *request).await;
+                Done::Input(Input::Answered(attempt, answer))
+            }),
+            Effect::LeaveConsumerGroup(request) => {
+                self.leaves += 1;
+                self.start(async move {
+                    let answer = job::consumer_heartbeat(&shared, node, *request).await;
+                    if let Err(error) = answer {
+                        tracing::debug!(%error, "leaving the group was not confirmed");
+                    }
+                    Done::Left
+                });
+            }
+            Effect::NameTopics => {
+                self.stale = true;
+                self.metadata.at = None;
             }
             Effect::Revoke {
                 partitions,

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use regex_lite::Regex;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
@@ -457,12 +456,15 @@ impl ConsumerHandle {
         self.resubscribe(Subscription::Topics(topics))
     }
 
-    /// Reads all topics whose whole names match this regular expression from now on.
+    /// Reads all topics whose whole names match this regular expression from now on, as
+    /// [`ConsumerBuilder::subscribe_pattern`](super::ConsumerBuilder::subscribe_pattern) says.
     ///
     /// # Errors
-    /// [`Error::Invalid`] without a group or for what is no regular expression, [`Error::Closed`].
-    pub fn subscribe_pattern(&self, text: &str) -> Result<(), Error> {
-        self.resubscribe(Subscription::Pattern(pattern(text)?))
+    /// [`Error::Invalid`] without a group, or with the classic protocol for what is no regular
+    /// expression; [`Error::Closed`].
+    pub fn subscribe_pattern(&self, pattern: &str) -> Result<(), Error> {
+        let protocol = self.shared.config.group_protocol;
+        self.resubscribe(Subscription::pattern(pattern, protocol)?)
     }
 
     /// Reads nothing from now on, and leaves the group, after a last commit if
@@ -533,10 +535,4 @@ pub enum Acknowledged {
     Taken,
     /// It came too late: another member has the partition now, and reads the records again.
     Fenced,
-}
-
-/// A pattern for whole names.
-pub(super) fn pattern(text: &str) -> Result<Regex, Error> {
-    let whole = format!("^(?:{text})$");
-    Regex::new(&whole).map_err(|error| Error::Invalid(format!("pattern `{text}`: {error}")))
 }
