@@ -9,16 +9,18 @@ mod topics;
 
 use std::collections::BTreeMap;
 
+use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
     DescribeClusterRequest, DescribeConfigsRequest, DescribeConfigsResource, RequestMessage,
 };
 
 use crate::client::Client;
+use crate::cluster::Lane;
 use crate::error::{Error, check};
 use crate::retry::Attempt;
 use crate::transport::Endpoint;
 
-pub use groups::{GroupDescription, GroupListing, GroupMember};
+pub use groups::{GroupDescription, GroupFilter, GroupListing, GroupMember};
 pub use offsets::{CommittedOffset, FoundOffset, OffsetSpec};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 
@@ -100,6 +102,41 @@ impl Admin {
             .await
     }
 
+    /// The brokers that are known.
+    fn nodes(&self) -> Vec<i32> {
+        let metadata = self.client.cluster().metadata();
+        metadata.brokers.keys().copied().collect()
+    }
+
+    /// Sends `request` to one broker, in version `floor` or newer, until it gives an answer in
+    /// which `code` finds no error that passes.
+    async fn node<R: RequestMessage + Clone>(
+        &self,
+        operation: &'static str,
+        node: i32,
+        request: R,
+        floor: i16,
+        code: impl Fn(&R::Response) -> ErrorCode,
+    ) -> Result<R::Response, Error> {
+        let cluster = self.client.cluster();
+        let (code, request) = (&code, &request);
+        cluster
+            .retry(operation, cluster.deadline(), || async move {
+                let connection = cluster.node(node, Lane::GENERAL).await;
+                let connection = connection.map_err(|error| error.error)?;
+                if connection.serves_less(R::API_KEY, floor) {
+                    let text = format!("{operation} of version {floor}");
+                    return Err(Error::Unsupported(text).into());
+                }
+                let timeout = cluster.config.request_timeout;
+                let answer = connection.call(request.clone(), i16::MAX, timeout).await;
+                let response = answer.map_err(|error| error.error)?;
+                unless_it_passes(operation, code(&response))?;
+                Ok(response)
+            })
+            .await
+    }
+
     /// Sends `request` to the coordinator of `group` until it gives an answer in which `code` finds
     /// no error that passes.
     async fn coordinator<R: RequestMessage + Clone>(
@@ -108,7 +145,7 @@ impl Admin {
         group: &str,
         request: R,
         cap: i16,
-        code: impl Fn(&R::Response) -> ottla_protocol::ErrorCode,
+        code: impl Fn(&R::Response) -> ErrorCode,
     ) -> Result<R::Response, Error> {
         let cluster = self.client.cluster();
         let timeout = cluster.config.request_timeout;
@@ -117,18 +154,12 @@ impl Admin {
         cluster
             .retry(operation, cluster.deadline(), || async move {
                 let node = cluster.find_coordinator(group).await?;
-                let lane = crate::cluster::Lane::GENERAL;
                 let response = cluster
-                    .call(node, lane, request.clone(), cap, timeout)
+                    .call(node, Lane::GENERAL, request.clone(), cap, timeout)
                     .await
                     .map_err(|error| Attempt::from(error.error))?;
-                match code(&response) {
-                    passing if passing.is_retriable() => Err(check(operation, passing, None)
-                        .err()
-                        .unwrap_or(Error::Closed)
-                        .into()),
-                    _ => Ok(response),
-                }
+                unless_it_passes(operation, code(&response))?;
+                Ok(response)
             })
             .await
     }
@@ -206,5 +237,13 @@ impl Admin {
             (entry.name.to_string(), described)
         };
         Ok(result.configs.into_iter().map(entry).collect())
+    }
+}
+
+/// An attempt that another may improve on, if this code says so.
+fn unless_it_passes(operation: &'static str, code: ErrorCode) -> Result<(), Attempt> {
+    match check(operation, code, None) {
+        Err(error) if code.is_retriable() => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
     }
 }

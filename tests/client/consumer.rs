@@ -6,7 +6,7 @@ mod reading;
 
 use std::time::Duration;
 
-use ottla_client::config::{AutoOffsetReset, ConsumerConfig};
+use ottla_client::config::{AutoOffsetReset, ConsumerConfig, GroupProtocol};
 use ottla_client::consumer::{Consumer, ConsumerBuilder, Event, Records};
 use ottla_client::{ProducerRecord, TopicPartition};
 
@@ -17,10 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// From the oldest record on, with short pauses.
 fn earliest(config: ConsumerConfig) -> ConsumerConfig {
-    config
+    let config = config
         .auto_offset_reset(AutoOffsetReset::Earliest)
-        .heartbeat_interval(Duration::from_millis(100))
-        .fetch_max_wait(Duration::from_millis(100))
+        .fetch_max_wait(Duration::from_millis(100));
+    match config.group_protocol {
+        GroupProtocol::Classic => config.heartbeat_interval(Duration::from_millis(100)),
+        // The broker says when.
+        GroupProtocol::Consumer => config,
+    }
 }
 
 async fn event(consumer: &mut Consumer) -> Event {

@@ -137,7 +137,7 @@ async fn an_id_that_the_group_refuses_is_not_used_for_ever() {
     assert_eq!(assigned(&mut consumer).await, partitions([0]));
 }
 
-fn commit_error(request: &OffsetCommitRequest, code: ErrorCode) -> Response {
+pub(super) fn commit_error(request: &OffsetCommitRequest, code: ErrorCode) -> Response {
     let topic = |topic: &ottla_protocol::message::OffsetCommitRequestTopic| {
         let partition = |partition: &ottla_protocol::message::OffsetCommitRequestPartition| {
             OffsetCommitResponsePartition {

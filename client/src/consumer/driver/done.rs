@@ -13,7 +13,7 @@ use crate::consumer::assignor::PartitionCounts;
 use crate::consumer::fetch;
 use crate::consumer::job::{Round, partition_counts};
 use crate::consumer::locate::Located;
-use crate::consumer::membership::{Failure, Input, Joined, Membership};
+use crate::consumer::membership::{Failure, Input, Joined};
 use crate::consumer::partition::{Find, Place};
 use crate::consumer::state::{Outcome, State, Subscription};
 use crate::error::{Error, check};
@@ -120,11 +120,7 @@ impl Driver {
             }
             Subscription::BrokerPattern(_) | Subscription::None | Subscription::Assigned => None,
         };
-        let unnamed = state.membership.as_ref().map(Membership::unnamed);
-        let unnamed = unnamed.unwrap_or_default();
-        let named = metadata.topics.iter().map(|(name, topic)| (topic.id, name));
-        let named = named.filter(|(id, _)| unnamed.contains(id));
-        let names: BTreeMap<_, _> = named.map(|(id, name)| (id, Arc::clone(name))).collect();
+        let all_named = self.name_topics(state, now);
         let known = |topic: &Arc<str>| {
             let topic = metadata.topics.get(topic);
             topic.is_some_and(|topic| topic.leaders.iter().all(|leader| leader.node_id >= 0))
@@ -132,7 +128,7 @@ impl Driver {
         let complete = topics
             .as_ref()
             .is_none_or(|topics| topics.iter().all(known))
-            && names.len() == unnamed.len()
+            && all_named
             && state
                 .partitions
                 .keys()
@@ -145,9 +141,6 @@ impl Driver {
         };
         if !succeeded {
             return;
-        }
-        if !names.is_empty() {
-            self.tick(state, Input::TopicNames(names), now);
         }
         if let Some(topics) = topics {
             self.tick(state, Input::Subscribed(topics), now);
