@@ -55,6 +55,23 @@ async fn values(consumer: &mut Consumer, count: usize) -> Vec<String> {
     values
 }
 
+/// Gives back what it is asked for until it has `count` partitions.
+pub async fn holds(consumer: &mut Consumer, count: usize) {
+    let settled = async {
+        while consumer.assignment().len() != count {
+            // No event tells that what was given back is gone.
+            let next = tokio::time::timeout(Duration::from_millis(50), consumer.next_event());
+            if let Ok(event) = next.await
+                && let Event::Revoking(revoking) = event.unwrap()
+            {
+                revoking.done();
+            }
+        }
+    };
+    let settled = tokio::time::timeout(PATIENCE, settled).await;
+    assert!(settled.is_ok(), "it has {:?}", consumer.assignment());
+}
+
 async fn assigned(consumer: &mut Consumer) -> Vec<TopicPartition> {
     loop {
         if let Event::Assigned(partitions) = event(consumer).await {

@@ -3,9 +3,8 @@ use std::collections::BTreeMap;
 use ottla_client::TopicPartition;
 use ottla_client::admin::CommittedOffset;
 use ottla_client::config::{AssignmentStrategy, ConsumerConfig, GroupProtocol};
-use ottla_client::consumer::Event;
 
-use super::{PATIENCE, earliest, event, group, numbers, produce, records, values};
+use super::{PATIENCE, earliest, group, holds, numbers, produce, records, values};
 use crate::stage::{Stage, eventually, with_each_protocol};
 
 with_each_protocol! {
@@ -169,16 +168,6 @@ async fn members_of_every_strategy_share_a_group() {
         let builder = stage.client.consumer(name).with(earliest);
         let builder = builder.with(|config| config.assignment_strategy([strategy]));
         let mut second = builder.subscribe([topic.as_str()]).build().await.unwrap();
-        let shares = async |consumer: &mut ottla_client::Consumer| {
-            while consumer.assignment().len() != 2 {
-                if let Event::Revoking(revoking) = event(consumer).await {
-                    revoking.done();
-                }
-            }
-        };
-        let settled = async { tokio::join!(shares(&mut first), shares(&mut second)) };
-        tokio::time::timeout(PATIENCE, settled)
-            .await
-            .expect("two shares");
+        tokio::join!(holds(&mut first, 2), holds(&mut second, 2));
     }
 }

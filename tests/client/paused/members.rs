@@ -184,7 +184,10 @@ async fn commits_go_through_while_members_come_and_go() {
     let mut others = Vec::new();
     for batch in &batches {
         others.push(world.start().await);
-        sleep(seconds(1)).await;
+        sleep(seconds(6)).await;
+        while let Some(event) = first.try_next_event() {
+            drop(event.unwrap());
+        }
         first.ack(batch);
         first.commit().await.unwrap();
     }
@@ -313,6 +316,27 @@ async fn members_of_both_protocols_share_a_group() {
     assert_eq!(group.group_protocol, GroupProtocol::Classic);
     let offsets = world.client.admin().list_group_offsets("g").await.unwrap();
     assert_eq!(offsets.len(), 4);
+}
+
+/// The last member of the new protocol goes, and the group becomes a classic one under the others.
+#[tokio::test(start_paused = true)]
+async fn a_classic_member_keeps_what_it_has_when_its_group_moves_back() {
+    use ottla_client::config::AssignmentStrategy::CooperativeSticky;
+    let world = World::new(4).await;
+    let sticky = |config: ConsumerConfig| config.assignment_strategy([CooperativeSticky]);
+    let mut classic = world.member().with(sticky).build().await.unwrap();
+    holds(&mut classic, 4).await;
+    let new = |config: ConsumerConfig| {
+        let config = earliest(ConsumerConfig::default()).group_id(config.group_id);
+        config.group_protocol(GroupProtocol::Consumer)
+    };
+    let mut consumer = world.member().with(new).build().await.unwrap();
+    let (kept, _) = tokio::join!(holds(&mut classic, 2), holds(&mut consumer, 2));
+    sleep(seconds(20)).await;
+    consumer.close(seconds(10)).await.unwrap();
+    let given = assigned(&mut classic).await;
+    assert!(given.iter().all(|partition| !kept.contains(partition)));
+    assert_eq!(classic.assignment().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]

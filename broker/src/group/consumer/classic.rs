@@ -67,7 +67,7 @@ impl Group {
             .is_some_and(|replaced| consumer.may_downgrade(replaced, size, step));
         let reply = consumer.join_classic(join, known, member_id, &subscription, step)?;
         if is_last_consumer {
-            self.downgrade(step);
+            self.downgrade(false, step);
         }
         step.reply(join.token, Reply::Join(reply));
         Ok(())
