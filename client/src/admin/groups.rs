@@ -145,7 +145,9 @@ impl Admin {
     /// join again.
     ///
     /// # Errors
-    /// [`Error::Timeout`]; [`Error::Refused`], with `GROUP_ID_NOT_FOUND` when there is no group.
+    /// [`Error::Timeout`]; [`Error::Refused`], with `GROUP_ID_NOT_FOUND` when there is no group; in
+    /// an outcome [`Error::Refused`] for a member that the broker does not remove so, as one of
+    /// the consumer protocol without a `group.instance.id`.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the members removed.

@@ -165,11 +165,15 @@ impl Group {
         };
         let value = consumer.identified(&member_id, instance);
         let value = value.map_err(|refusal: Refusal| refusal.error)?;
-        if !value.is_classic() {
+        if value.is_classic() {
+            consumer.remove_and_bump(&member_id, step);
+            consumer.log(&self.group_id, step);
+        } else if instance.is_some() {
+            // An administrator removes a static member by its name, whatever its protocol.
+            self.fence(&member_id, step);
+        } else {
             return Err(GroupError::UnknownMemberId);
         }
-        consumer.remove_and_bump(&member_id, step);
-        consumer.log(&self.group_id, step);
         Ok(())
     }
 }

@@ -461,6 +461,19 @@ fn classic_members_of_a_consumer_group_must_have_a_protocol_in_common() {
 }
 
 #[test]
+fn a_static_member_of_the_consumer_protocol_is_removed_by_its_name() {
+    let mut bench = Bench::new();
+    let mut new = Reader::new("new");
+    new.instance = Some("one".into());
+    new.join(&mut bench);
+    let left = bench.leave(&[("", Some("two"))]);
+    assert_eq!(left.members[0].error, GroupError::UnknownMemberId);
+    let left = bench.leave(&[("", Some("one"))]);
+    assert_eq!(left.members[0].error, GroupError::None);
+    assert!(bench.consumer().is_empty());
+}
+
+#[test]
 fn a_consumer_member_is_none_of_the_classic_protocols_business() {
     let mut bench = Bench::new();
     let mut new = Reader::new("new");
