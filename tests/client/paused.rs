@@ -14,13 +14,16 @@ use ottla_client::admin::NewTopic;
 use ottla_client::config::{AutoOffsetReset, ConsumerConfig, GroupProtocol};
 use ottla_client::consumer::{Consumer, ConsumerBuilder, Event, Records};
 use ottla_client::{Client, ProducerRecord, TopicPartition};
+use ottla_protocol::message::Request;
 
 use crate::stage::with_protocol;
+use faulty::{Fate, Faulty};
 
 /// A broker and a client of it, with a seed.
 pub struct World {
     broker: Broker,
     client: Client,
+    protocol: GroupProtocol,
 }
 
 const TOPIC: &str = "t";
@@ -37,7 +40,22 @@ impl World {
         let client = with_protocol(client, protocol).connect().await.unwrap();
         let topic = NewTopic::new(TOPIC).partitions(partitions);
         client.admin().create_topics([topic]).await.unwrap();
-        Self { broker, client }
+        Self {
+            broker,
+            client,
+            protocol,
+        }
+    }
+
+    /// A member of a client whose requests meet `rule`.
+    async fn member_through(
+        &self,
+        rule: impl FnMut(&Request) -> Fate + Send + 'static,
+    ) -> ConsumerBuilder {
+        let client = Client::builder().in_process(Faulty::new(self.broker.in_process(), rule));
+        let client = with_protocol(client.seed(2), self.protocol);
+        let client = client.connect().await.unwrap();
+        client.consumer("g").with(earliest).subscribe([TOPIC])
     }
 
     fn member(&self) -> ConsumerBuilder {

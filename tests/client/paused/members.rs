@@ -3,32 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ottla_client::Error;
 use ottla_client::config::{ConsumerConfig, GroupProtocol};
-use ottla_client::consumer::{Consumer, ConsumerBuilder, Event};
-use ottla_client::{Client, Error};
+use ottla_client::consumer::{Consumer, Event};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, Request, Response,
 };
 use tokio::time::{Instant, sleep};
 
-use super::faulty::{Fate, Faulty};
-use super::{TOPIC, World, assigned, drain, earliest, event, holds, partitions, records, seconds};
-use crate::stage::with_protocol;
+use super::faulty::Fate;
+use super::{World, assigned, drain, earliest, event, holds, partitions, records, seconds};
 
 async fn world(partitions: i32) -> World {
     World::of(GroupProtocol::Consumer, partitions).await
-}
-
-/// A member whose requests meet `rule`.
-async fn member(
-    world: &World,
-    rule: impl FnMut(&Request) -> Fate + Send + 'static,
-) -> ConsumerBuilder {
-    let client = Client::builder().in_process(Faulty::new(world.broker.in_process(), rule));
-    let client = with_protocol(client.seed(2), GroupProtocol::Consumer);
-    let client = client.connect().await.unwrap();
-    client.consumer("g").with(earliest).subscribe([TOPIC])
 }
 
 /// Replaces the answers to the heartbeats for which `rule` gives another, `times` times.
@@ -83,7 +71,7 @@ async fn a_member_that_fell_silent_is_replaced_when_its_session_of_45_s_is_over(
         true => Fate::Silence,
         false => Fate::Pass,
     };
-    let mut first = member(&world, rule).await.build().await.unwrap();
+    let mut first = world.member_through(rule).await.build().await.unwrap();
     holds(&mut first, 2).await;
     silent.store(true, Ordering::Relaxed);
     let start = Instant::now();
@@ -103,7 +91,7 @@ async fn a_member_that_is_fenced_loses_its_partitions_and_comes_back_by_the_same
         let rule = heartbeats(1, move |request| {
             (request.member_epoch > 0 && request.topic_partitions.is_none()).then_some(code)
         });
-        let mut consumer = member(&world, rule).await.build().await.unwrap();
+        let mut consumer = world.member_through(rule).await.build().await.unwrap();
         assigned(&mut consumer).await;
         let before = consumer.group_metadata().unwrap();
         assert_eq!(lost(&mut consumer).await, partitions([0]), "{code}");
@@ -123,7 +111,7 @@ async fn a_coordinator_that_is_moving_or_loading_is_asked_again() {
         let world = world(1).await;
         world.produce(0, 0..1).await;
         let rule = heartbeats(5, move |_| Some(code));
-        let mut consumer = member(&world, rule).await.build().await.unwrap();
+        let mut consumer = world.member_through(rule).await.build().await.unwrap();
         assert_eq!(records(&mut consumer).await.len(), 1, "{code}");
     }
 }
@@ -140,7 +128,7 @@ async fn an_answer_that_is_lost_is_asked_for_again() {
         }
         _ => Fate::Pass,
     };
-    let mut consumer = member(&world, rule).await.build().await.unwrap();
+    let mut consumer = world.member_through(rule).await.build().await.unwrap();
     assert_eq!(records(&mut consumer).await.len(), 1);
 }
 
@@ -159,7 +147,7 @@ async fn a_commit_of_a_stale_epoch_is_repeated_with_the_new_one() {
         }
         _ => Fate::Pass,
     };
-    let builder = member(&world, rule).await;
+    let builder = world.member_through(rule).await;
     let mut consumer = builder.with(super::manual).build().await.unwrap();
     let batch = records(&mut consumer).await;
     consumer.ack(&batch);
@@ -272,7 +260,7 @@ async fn a_static_member_whose_first_answer_was_lost_gets_in_after_all() {
         }
         _ => Fate::Pass,
     };
-    let builder = member(&world, rule).await;
+    let builder = world.member_through(rule).await;
     let builder = builder.with(|config| config.group_instance_id(instance));
     let mut consumer = builder.build().await.unwrap();
     holds(&mut consumer, 1).await;
