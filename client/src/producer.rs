@@ -25,8 +25,7 @@ use crate::client::Client;
 use crate::cluster::{Cluster, Lane};
 use crate::config::{KeyHash, ProducerConfig};
 use crate::error::Error;
-use crate::metadata::Metadata;
-use accumulator::Accumulator;
+use accumulator::{Accumulator, Incoming, Known};
 pub use delivery::{Delivery, RecordMetadata};
 use interceptor::Interceptors;
 pub use interceptor::{BatchOutcome, ProducerInterceptor};
@@ -240,6 +239,17 @@ impl Shared {
         }
     }
 
+    /// What the metadata tells of a topic, if it tells of its partitions.
+    fn known(&self, topic: &str, version: u64) -> Option<Known> {
+        let metadata = self.cluster.metadata();
+        let topic = metadata.topics.get(topic)?;
+        (!topic.leaders.is_empty()).then(|| Known {
+            version,
+            stale_at: topic.as_of + self.cluster.config.metadata_max_age,
+            leaders: topic.leaders.clone(),
+        })
+    }
+
     fn mark_stale(&self, topics: BTreeSet<Arc<str>>) {
         if !topics.is_empty() {
             self.stale.lock().extend(topics);
@@ -318,30 +328,40 @@ impl Producer {
     ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
         shared.interceptors.on_send(&mut record);
-        let cluster = &shared.cluster;
-        let now = cluster.env.now();
-        let deadline = now + shared.config.max_block;
         let cost = self.check(&record)?;
-        let known = match cluster.fresh(&record.topic, now) {
-            Some(metadata) => metadata,
-            None => {
-                cluster
-                    .partition_count(&record.topic, true, deadline)
-                    .await?;
-                cluster.metadata()
+        if let Ok(permit) = shared.memory.try_acquire_many(permits(cost))
+            && let Some(delivery) = self.append(transaction, &record, cost)?
+        {
+            permit.forget();
+            return Ok(delivery);
+        }
+        self.enqueue_later(transaction, &record, cost).await
+    }
+
+    /// Queues a record once its topic is known and the buffer has room.
+    async fn enqueue_later(
+        &self,
+        transaction: Option<u64>,
+        record: &ProducerRecord,
+        cost: usize,
+    ) -> Result<Delivery, Error> {
+        let shared = &self.owner.0;
+        let deadline = shared.cluster.env.now() + shared.config.max_block;
+        loop {
+            let known = shared
+                .cluster
+                .partition_count(&record.topic, true, deadline);
+            known.await?;
+            let permit = match shared.memory.try_acquire_many(permits(cost)) {
+                Ok(permit) => permit,
+                Err(_) => shared.wait_for_room(permits(cost), deadline).await?,
+            };
+            // None when the topic was deleted meanwhile.
+            if let Some(delivery) = self.append(transaction, record, cost)? {
+                permit.forget();
+                return Ok(delivery);
             }
-        };
-        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
-        let (permit, metadata, now) = match shared.memory.try_acquire_many(permits) {
-            Ok(permit) => (permit, known, now),
-            Err(_) => {
-                let permit = shared.wait_for_room(permits, deadline).await?;
-                (permit, cluster.metadata(), cluster.env.now())
-            }
-        };
-        let delivery = self.append(transaction, &record, cost, &metadata, now)?;
-        permit.forget();
-        Ok(delivery)
+        }
     }
 
     /// Queues a record if that can be done at once.
@@ -362,21 +382,15 @@ impl Producer {
         let shared = &self.owner.0;
         shared.interceptors.on_send(&mut record);
         let cost = self.check(&record)?;
-        let metadata = shared.cluster.metadata();
-        if !metadata.topics.contains_key(&record.topic) {
-            shared.mark_stale([Arc::clone(&record.topic)].into());
-            return Err(Error::Unavailable(format!(
-                "{} is not known yet",
-                record.topic
-            )));
-        }
-        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
         let permit = shared
             .memory
-            .try_acquire_many(permits)
+            .try_acquire_many(permits(cost))
             .map_err(|_| Error::QueueFull)?;
-        let now = shared.cluster.env.now();
-        let delivery = self.append(transaction, &record, cost, &metadata, now)?;
+        let Some(delivery) = self.append(transaction, &record, cost)? else {
+            shared.mark_stale([Arc::clone(&record.topic)].into());
+            let text = format!("{} is not known yet", record.topic);
+            return Err(Error::Unavailable(text));
+        };
         permit.forget();
         Ok(delivery)
     }
@@ -476,31 +490,46 @@ impl Producer {
         Ok(cost)
     }
 
+    /// Queues a record. None when the partitions of its topic are not known.
     fn append(
         &self,
         transaction: Option<u64>,
         record: &ProducerRecord,
         cost: usize,
-        metadata: &Metadata,
-        now: Instant,
-    ) -> Result<Delivery, Error> {
+    ) -> Result<Option<Delivery>, Error> {
         let shared = &self.owner.0;
-        let unknown = || Error::Unavailable(format!("{} is not known", record.topic));
-        let topic = metadata.topics.get(&record.topic).ok_or_else(unknown)?;
         let env = &shared.cluster.env;
-        let now = (now, record.timestamp.unwrap_or_else(|| env.wall_ms()));
-        let random = || env.random();
+        let incoming = Incoming {
+            transaction,
+            record,
+            cost,
+            timestamp: record.timestamp.unwrap_or_else(|| env.wall_ms()),
+        };
+        let version = shared.cluster.version();
         let mut accumulator = shared.accumulator.lock();
         // Under the lock, so that nothing is queued behind the sender's last look.
         if shared.is_closing() {
             return Err(Error::Closed);
         }
-        let appended =
-            accumulator.append(transaction, record, cost, &topic.leaders, now, random)?;
+        if !accumulator.knows(&record.topic, version) {
+            let Some(known) = shared.known(&record.topic, version) else {
+                return Ok(None);
+            };
+            accumulator.learn(&record.topic, known);
+        }
+        let appended = accumulator.append(&incoming, || env.now(), || env.random())?;
         drop(accumulator);
+        if appended.stale {
+            shared.mark_stale([Arc::clone(&record.topic)].into());
+        }
         if appended.wake {
             shared.wake.notify_one();
         }
-        Ok(appended.delivery)
+        Ok(Some(appended.delivery))
     }
+}
+
+/// What a record takes of the buffer, as a semaphore counts it.
+fn permits(cost: usize) -> u32 {
+    u32::try_from(cost).unwrap_or(u32::MAX)
 }

@@ -89,7 +89,7 @@ impl Batch {
         let memory = self.memory / 2;
         let part = |body, count, offset: i32| Self {
             topic: Arc::clone(&self.topic),
-            slot: Arc::default(),
+            slot: Slot::new(Arc::clone(&self.topic), self.partition),
             body: Body::Built(body),
             count,
             numbers: self.numbers.map(|numbers| ProducerIdentity {
