@@ -25,6 +25,7 @@ use crate::client::Client;
 use crate::cluster::{Cluster, Lane};
 use crate::config::{KeyHash, ProducerConfig};
 use crate::error::Error;
+use crate::telemetry::ProducerTelemetry;
 use accumulator::{Accumulator, Incoming, Known};
 pub use delivery::{Delivery, RecordMetadata};
 use interceptor::Interceptors;
@@ -113,6 +114,7 @@ impl ProducerBuilder {
                 !self.interceptors.is_empty(),
             )),
             interceptors: self.interceptors,
+            telemetry: ProducerTelemetry::new(&cluster.config.client_id),
             lane: cluster.new_lane(),
             memory: Semaphore::new(self.config.buffer_memory.min(Semaphore::MAX_PERMITS)),
             waiters: AtomicUsize::new(0),
@@ -161,6 +163,7 @@ struct Shared {
     cluster: Arc<Cluster>,
     lane: Lane,
     interceptors: Interceptors,
+    telemetry: ProducerTelemetry,
     accumulator: Mutex<Accumulator>,
     /// Bytes left of `buffer.memory`.
     memory: Semaphore,
@@ -328,36 +331,48 @@ impl Producer {
     ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
         shared.interceptors.on_send(&mut record);
-        let cost = self.check(&record)?;
-        if let Ok(permit) = shared.memory.try_acquire_many(permits(cost))
-            && let Some(delivery) = self.append(transaction, &record, cost)?
-        {
+        let sending = shared.telemetry.begin(&mut record);
+        let incoming = Incoming {
+            transaction,
+            record: &record,
+            sending: &sending,
+        };
+        let queued = match self.enqueue_now(&incoming) {
+            Ok(None) | Err(Error::QueueFull) => self.enqueue_later(&incoming).await,
+            Ok(Some(delivery)) => Ok(delivery),
+            Err(error) => Err(error),
+        };
+        queued.inspect_err(|error| sending.refused(error))
+    }
+
+    /// Queues a record if the buffer has room. None when the partitions of its topic are not known.
+    fn enqueue_now(&self, incoming: &Incoming<'_>) -> Result<Option<Delivery>, Error> {
+        let cost = self.check(incoming.record)?;
+        let memory = &self.owner.0.memory;
+        let permit = memory.try_acquire_many(permits(cost));
+        let permit = permit.map_err(|_| Error::QueueFull)?;
+        let delivery = self.append(incoming, cost)?;
+        if delivery.is_some() {
             permit.forget();
-            return Ok(delivery);
         }
-        self.enqueue_later(transaction, &record, cost).await
+        Ok(delivery)
     }
 
     /// Queues a record once its topic is known and the buffer has room.
-    async fn enqueue_later(
-        &self,
-        transaction: Option<u64>,
-        record: &ProducerRecord,
-        cost: usize,
-    ) -> Result<Delivery, Error> {
+    async fn enqueue_later(&self, incoming: &Incoming<'_>) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
+        let topic = &incoming.record.topic;
+        let cost = self.check(incoming.record)?;
         let deadline = shared.cluster.env.now() + shared.config.max_block;
         loop {
-            let known = shared
-                .cluster
-                .partition_count(&record.topic, true, deadline);
+            let known = shared.cluster.partition_count(topic, true, deadline);
             known.await?;
             let permit = match shared.memory.try_acquire_many(permits(cost)) {
                 Ok(permit) => permit,
                 Err(_) => shared.wait_for_room(permits(cost), deadline).await?,
             };
             // None when the topic was deleted meanwhile.
-            if let Some(delivery) = self.append(transaction, record, cost)? {
+            if let Some(delivery) = self.append(incoming, cost)? {
                 permit.forget();
                 return Ok(delivery);
             }
@@ -381,18 +396,19 @@ impl Producer {
     ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
         shared.interceptors.on_send(&mut record);
-        let cost = self.check(&record)?;
-        let permit = shared
-            .memory
-            .try_acquire_many(permits(cost))
-            .map_err(|_| Error::QueueFull)?;
-        let Some(delivery) = self.append(transaction, &record, cost)? else {
-            shared.mark_stale([Arc::clone(&record.topic)].into());
-            let text = format!("{} is not known yet", record.topic);
-            return Err(Error::Unavailable(text));
-        };
-        permit.forget();
-        Ok(delivery)
+        let sending = shared.telemetry.begin(&mut record);
+        let queued = self.enqueue_now(&Incoming {
+            transaction,
+            record: &record,
+            sending: &sending,
+        });
+        let queued = queued.and_then(|delivery| {
+            delivery.ok_or_else(|| {
+                shared.mark_stale([Arc::clone(&record.topic)].into());
+                Error::Unavailable(format!("{} is not known yet", record.topic))
+            })
+        });
+        queued.inspect_err(|error| sending.refused(error))
     }
 
     /// Writes a record and waits for its acknowledgement.
@@ -491,20 +507,11 @@ impl Producer {
     }
 
     /// Queues a record. None when the partitions of its topic are not known.
-    fn append(
-        &self,
-        transaction: Option<u64>,
-        record: &ProducerRecord,
-        cost: usize,
-    ) -> Result<Option<Delivery>, Error> {
+    fn append(&self, incoming: &Incoming<'_>, cost: usize) -> Result<Option<Delivery>, Error> {
         let shared = &self.owner.0;
         let env = &shared.cluster.env;
-        let incoming = Incoming {
-            transaction,
-            record,
-            cost,
-            timestamp: record.timestamp.unwrap_or_else(|| env.wall_ms()),
-        };
+        let record = incoming.record;
+        let timestamp = record.timestamp.unwrap_or_else(|| env.wall_ms());
         let version = shared.cluster.version();
         let mut accumulator = shared.accumulator.lock();
         // Under the lock, so that nothing is queued behind the sender's last look.
@@ -517,7 +524,8 @@ impl Producer {
             };
             accumulator.learn(&record.topic, known);
         }
-        let appended = accumulator.append(&incoming, || env.now(), || env.random())?;
+        let taken = (cost, timestamp);
+        let appended = accumulator.append(incoming, taken, || env.now(), || env.random())?;
         drop(accumulator);
         if appended.stale {
             shared.mark_stale([Arc::clone(&record.topic)].into());

@@ -4,6 +4,7 @@ mod cancel;
 mod faults;
 mod faulty;
 mod poll_interval;
+mod producing;
 mod rebalance;
 
 use std::time::Duration;

@@ -27,6 +27,7 @@ use crate::config::ProducerConfig;
 use crate::error::{DeliveryError, Error};
 use crate::metadata::{Leader, TopicPartition};
 use crate::retry::Backoff;
+use crate::telemetry::{Sending, Sendings};
 
 pub(super) use drain::Drained;
 pub(super) use outcome::Verdict;
@@ -107,10 +108,7 @@ pub(super) struct Incoming<'a> {
     /// The number of its transaction, if it is in one.
     pub(super) transaction: Option<u64>,
     pub(super) record: &'a ProducerRecord,
-    /// What it takes of the buffer.
-    pub(super) cost: usize,
-    /// Milliseconds since the Unix epoch.
-    pub(super) timestamp: i64,
+    pub(super) sending: &'a Sending,
 }
 
 impl Accumulator {
@@ -157,14 +155,16 @@ impl Accumulator {
         }
     }
 
-    /// Queues a record for a topic that was learned of. `now` is asked for when a batch begins.
+    /// Queues a record that takes `cost` of the buffer for a topic that was learned of, with this
+    /// timestamp. `now` is asked for when a batch begins.
     pub(super) fn append(
         &mut self,
         incoming: &Incoming<'_>,
+        (cost, timestamp): (usize, i64),
         now: impl FnOnce() -> Instant,
         random: impl FnOnce() -> u64,
     ) -> Result<Appended, Error> {
-        let (record, cost) = (incoming.record, incoming.cost);
+        let record = incoming.record;
         let Some(topic) = self.topics.get_mut(&record.topic) else {
             return Err(Error::Unavailable(format!("{} is not known", record.topic)));
         };
@@ -180,7 +180,7 @@ impl Accumulator {
             return Err(does_not_exist(&record.topic, partition));
         };
         if let Some(batch) = queue.fresh.back_mut()
-            && let Some(delivery) = fill(batch, incoming)?
+            && let Some(delivery) = fill(batch, incoming, cost, timestamp)?
         {
             return Ok(Appended {
                 delivery,
@@ -193,7 +193,7 @@ impl Accumulator {
         let deadline = now + self.config.delivery_timeout;
         let topic_name = &record.topic;
         let mut batch = queue.open(topic_name, partition, builder, self.next_id, now, deadline);
-        let Some(delivery) = fill(&mut batch, incoming)? else {
+        let Some(delivery) = fill(&mut batch, incoming, cost, timestamp)? else {
             return Err(Error::Invalid("a batch has no room for it".to_owned()));
         };
         queue.fresh.push_back(batch);
@@ -395,6 +395,7 @@ impl Queue {
             topic: Arc::clone(topic),
             partition,
             slot: Slot::new(Arc::clone(topic), partition),
+            sendings: Sendings::default(),
             body: Body::Open(builder),
             count: 0,
             memory: 0,
@@ -438,15 +439,21 @@ fn admit(
 }
 
 /// Appends a record to an open batch. None when the batch has no room.
-fn fill(batch: &mut Batch, incoming: &Incoming<'_>) -> Result<Option<Delivery>, Error> {
+fn fill(
+    batch: &mut Batch,
+    incoming: &Incoming<'_>,
+    cost: usize,
+    timestamp: i64,
+) -> Result<Option<Delivery>, Error> {
     let Body::Open(builder) = &mut batch.body else {
         return Ok(None);
     };
-    let (record, timestamp) = (incoming.record, incoming.timestamp);
+    let record = incoming.record;
     let (key, value) = (record.key.as_deref(), record.value.as_deref());
     match builder.append(timestamp, key, value, &record.headers) {
         Ok(position) => {
-            batch.memory = batch.memory.saturating_add(incoming.cost);
+            batch.sendings.push(incoming.sending);
+            batch.memory = batch.memory.saturating_add(cost);
             batch.count += 1;
             let position = u32::try_from(position).unwrap_or(0);
             let slot = Arc::clone(&batch.slot);

@@ -55,11 +55,10 @@ impl Bench {
         let incoming = Incoming {
             transaction: None,
             record: &record,
-            cost: 40,
-            timestamp: 0,
+            sending: &Sending::default(),
         };
         self.accumulator
-            .append(&incoming, || self.now, || 0)
+            .append(&incoming, (40, 0), || self.now, || 0)
             .unwrap()
             .delivery
     }
