@@ -2,6 +2,7 @@
 //!
 //! Shell. The rules are in `retention`; what waits for a disk runs where that harms nobody.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,7 +100,8 @@ fn cut(log: &Log, retention: Retention, now_ms: i64) {
     let Some(keep_from) = first_to_keep(&segments, &offsets, retention, now_ms) else {
         return;
     };
-    match log.advance_log_start(keep_from) {
+    let active = segments.last().map_or(0, |active| active.base_offset);
+    match let_go(log, keep_from, active) {
         Ok(start) => tracing::info!(
             topic = identity.topic,
             partition = identity.partition,
@@ -110,4 +112,14 @@ fn cut(log: &Log, retention: Retention, now_ms: i64) {
             tracing::error!(topic = identity.topic, partition = identity.partition, %error, "retention");
         }
     }
+}
+
+/// Deletes the segments below an offset, also that which begins at `active`.
+fn let_go(log: &Log, keep_from: i64, active: i64) -> Result<i64, Box<dyn Error>> {
+    if keep_from > active {
+        // A full disk has no room for a new segment before the others are gone.
+        log.advance_log_start(active)?;
+        log.roll()?;
+    }
+    Ok(log.advance_log_start(keep_from)?)
 }

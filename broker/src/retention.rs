@@ -14,7 +14,8 @@ pub(crate) struct Retention {
     pub(crate) bytes: Option<u64>,
 }
 
-/// The offset before which all goes, or `None` when nothing does. The active segment stays.
+/// The offset before which all goes, or `None` when nothing does. It is the log end when the active
+/// segment goes too.
 pub(crate) fn first_to_keep(
     segments: &[SegmentInfo],
     offsets: &Offsets,
@@ -27,17 +28,19 @@ pub(crate) fn first_to_keep(
     };
     let mut left: u64 = segments.iter().map(|segment| segment.size).sum();
     let mut keep_from = None;
-    for pair in segments.windows(2) {
-        let [segment, next] = pair else { break };
+    let ends = segments.iter().skip(1).map(|next| next.base_offset);
+    let ends = ends.chain([offsets.log_end_offset]);
+    for (segment, end) in segments.iter().zip(ends) {
         left = left.saturating_sub(segment.size);
         let too_much = retention.bytes.is_some_and(|bytes| left >= bytes);
         // What is not durable yet must not go, and neither must what lies behind it.
-        if next.base_offset > offsets.high_watermark {
+        if end > offsets.high_watermark {
             break;
         }
         match segment.largest_timestamp {
-            _ if too_much => keep_from = Some(next.base_offset),
-            Some(newest) if is_older(newest) => keep_from = Some(next.base_offset),
+            _ if segment.size == 0 => {}
+            _ if too_much => keep_from = Some(end),
+            Some(newest) if is_older(newest) => keep_from = Some(end),
             // One without timestamps, as compaction may leave it, goes with those behind it.
             None => {}
             Some(_) => break,
@@ -83,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn old_segments_go_and_the_active_one_stays() {
+    fn old_segments_go_and_the_active_one_too() {
         let (segments, offsets) = log(&[10, 20, 30]);
         assert_eq!(
             first_to_keep(&segments, &offsets, by_age(100), 125),
@@ -91,7 +94,7 @@ mod tests {
         );
         assert_eq!(
             first_to_keep(&segments, &offsets, by_age(100), 1_000),
-            Some(20)
+            Some(30)
         );
         assert_eq!(first_to_keep(&segments, &offsets, by_age(100), 110), None);
     }
@@ -104,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_segment_without_timestamps_does_not_grow_old_but_goes_with_those_behind_it() {
-        let (segments, offsets) = log(&[-1, 20]);
-        assert_eq!(first_to_keep(&segments, &offsets, by_age(1), 1_000), None);
+        let (segments, offsets) = log(&[-1, 995]);
+        assert_eq!(first_to_keep(&segments, &offsets, by_age(100), 1_000), None);
         let (segments, offsets) = log(&[-1, 20, 990, 995]);
         let first = first_to_keep(&segments, &offsets, by_age(100), 1_000);
         assert_eq!(first, Some(20));
@@ -120,7 +123,8 @@ mod tests {
             Some(10)
         );
         assert_eq!(first_to_keep(&segments, &offsets, by_bytes(400), 0), None);
-        assert_eq!(first_to_keep(&segments, &offsets, by_bytes(0), 0), Some(30));
+        assert_eq!(first_to_keep(&segments, &offsets, by_bytes(1), 0), Some(30));
+        assert_eq!(first_to_keep(&segments, &offsets, by_bytes(0), 0), Some(40));
     }
 
     #[test]
@@ -135,6 +139,21 @@ mod tests {
     fn nothing_goes_twice() {
         let (segments, mut offsets) = log(&[1, 2, 3]);
         offsets.log_start_offset = 20;
+        assert_eq!(first_to_keep(&segments, &offsets, by_bytes(1), 0), None);
+        offsets.log_start_offset = 30;
         assert_eq!(first_to_keep(&segments, &offsets, by_bytes(0), 0), None);
+    }
+
+    #[test]
+    fn an_empty_active_segment_stays() {
+        let (mut segments, mut offsets) = log(&[1, -1]);
+        segments[1].size = 0;
+        offsets.log_end_offset = 10;
+        offsets.high_watermark = 10;
+        let first = first_to_keep(&segments, &offsets, by_age(100), 1_000);
+        assert_eq!(first, Some(10));
+        offsets.log_start_offset = 10;
+        let first = first_to_keep(&segments[1..], &offsets, by_bytes(0), 1_000);
+        assert_eq!(first, None);
     }
 }

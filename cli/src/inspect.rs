@@ -78,9 +78,14 @@ fn describe(dir: &Path, contents: &Contents, partitions: &[&PartitionContents]) 
             partition.identity.topic_id
         );
         for segment in &partition.segments {
+            let swap = if segment.is_swap {
+                ", compacted: a .swap file, which the next start puts in the place of the segments there"
+            } else {
+                ""
+            };
             let _ = writeln!(
                 text,
-                "  segment {:020}: offsets {}..{}, {} batches, {} bytes",
+                "  segment {:020}: offsets {}..{}, {} batches, {} bytes{swap}",
                 segment.base_offset,
                 segment.base_offset,
                 segment.end_offset,

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use bincode::{Decode, Encode};
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use crate::disk::Disk;
 use crate::error::{ChangeError, Shortage};
 use crate::journal::{Chores, Cursor, Journal, Journaled, LogKey};
 use crate::layout;
-use crate::log::Log;
+use crate::log::{CommitSink, Log};
 use crate::recovery::Point;
 use crate::state_codec::{self, Kind, StateError};
 use crate::store::parallel::for_all;
@@ -116,10 +116,12 @@ pub(crate) struct Checkpointer {
     points: Mutex<HashMap<LogKey, Point>>,
     /// Whether many logs may be flushed by many threads.
     parallel: bool,
-    /// The points in the file: what a start would go by.
-    stored: Mutex<HashMap<LogKey, Point>>,
+    /// What is in the file, or as good: what a start would go by.
+    stored: Mutex<Checkpoint>,
     /// One checkpoint at a time.
     running: Mutex<()>,
+    /// What logs join.
+    sink: OnceLock<Weak<dyn CommitSink>>,
 }
 
 impl Checkpointer {
@@ -128,7 +130,7 @@ impl Checkpointer {
         dir: PathBuf,
         journal: Option<Arc<Journal<Log>>>,
         partitions: Arc<Partitions>,
-        points: HashMap<LogKey, Point>,
+        checkpoint: Checkpoint,
         parallel: bool,
     ) -> Self {
         Self {
@@ -137,10 +139,17 @@ impl Checkpointer {
             dir,
             journal,
             partitions,
-            stored: Mutex::new(points.clone()),
-            points: Mutex::new(points),
+            points: Mutex::new(checkpoint.points.clone()),
+            stored: Mutex::new(checkpoint),
             running: Mutex::new(()),
+            sink: OnceLock::new(),
         }
+    }
+
+    /// The journal as logs see it.
+    pub(crate) fn attach(&self, sink: Weak<dyn CommitSink>) {
+        // Called once, by the store that made both.
+        let _ = self.sink.set(sink);
     }
 
     /// Does what the journal asked for.
@@ -196,7 +205,7 @@ impl Checkpointer {
         let points = self.points.lock().clone();
         let checkpoint = Checkpoint { low, points };
         checkpoint.store(&*self.disk, &self.dir)?;
-        *self.stored.lock() = checkpoint.points;
+        *self.stored.lock() = checkpoint;
         Ok(())
     }
 
@@ -205,7 +214,8 @@ impl Checkpointer {
         if !log.is_journaled() {
             return self.flush(log);
         }
-        let stored = self.stored.lock().get(&log.key()).map(|point| point.end);
+        let stored = self.stored.lock().points.get(&log.key()).copied();
+        let stored = stored.map(|point| point.end);
         if stored.is_some_and(|stored| end <= stored) {
             return Ok(());
         }
@@ -252,14 +262,40 @@ impl Checkpointer {
     }
 
     /// Flushes the logs that bypass the journal whose `flush.ms` or `flush.messages` is reached.
+    /// Those that are to bypass it no longer join it.
     fn flush_due(&self, now_ms: i64) {
         for log in self.partitions.all() {
-            if !log.needs_flush(now_ms) {
+            let done = if log.failure().is_some() {
                 continue;
+            } else if log.is_to_join() {
+                self.join(&log)
+            } else if log.needs_flush(now_ms) {
+                self.flush(&log)
+            } else {
+                continue;
+            };
+            if let Err(error) = done {
+                tracing::warn!(%error, ?log, "a log could not be flushed");
             }
-            if let Err(error) = self.flush(&log) {
-                tracing::warn!(%error, "a log could not be flushed");
-            }
+        }
+    }
+
+    /// Has a log go through the journal from now on.
+    fn join(&self, log: &Log) -> io::Result<()> {
+        // A checkpoint takes the locks of logs as well.
+        let _one = self.running.lock();
+        let Some(sink) = self.sink.get().and_then(Weak::upgrade) else {
+            return Ok(());
+        };
+        let joined = log.join(sink, |end| {
+            self.reached(log.key(), end);
+            let low = self.stored.lock().low;
+            self.store(low)
+        });
+        match joined {
+            Err(ChangeError::Closed) => Ok(()),
+            Err(ChangeError::Disk(error)) => Err(error),
+            joined => joined.map_err(io::Error::other),
         }
     }
 

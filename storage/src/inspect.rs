@@ -49,6 +49,9 @@ pub struct SegmentContents {
     pub size: u64,
     /// Intact batches in it.
     pub batches: u64,
+    /// What a compaction that was interrupted has made of the segments up to its end. The next start
+    /// puts it in their place; those of them that are still there are not told.
+    pub is_swap: bool,
 }
 
 /// A partition's directory.
@@ -145,11 +148,25 @@ pub(crate) struct Named<'a> {
     pub(crate) dir: &'a Path,
 }
 
+/// A file of batches, as the next start will see it.
+pub(crate) struct SegmentFile {
+    pub(crate) path: PathBuf,
+    pub(crate) base_offset: i64,
+    /// It takes the place of all segments below this offset.
+    swap_end: Option<i64>,
+}
+
 /// A segment and the pieces that it consists of.
 pub(crate) struct Surveyed {
-    pub(crate) base_offset: i64,
+    pub(crate) file: SegmentFile,
     pub(crate) size: u64,
     pub(crate) pieces: Vec<Piece>,
+}
+
+impl Surveyed {
+    pub(crate) fn base_offset(&self) -> i64 {
+        self.file.base_offset
+    }
 }
 
 /// All that can be told of a log without opening it.
@@ -163,25 +180,51 @@ pub(crate) struct Survey {
     pub(crate) end: i64,
 }
 
-/// Goes through all segments of a partition.
-pub(crate) fn survey_all(disk: &dyn Disk, dir: &Path) -> io::Result<Survey> {
+/// The segments in `dir`, ascending. What a compaction was about to replace is none any more.
+fn segment_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<SegmentFile>> {
     let entries = disk.list(dir)?;
-    let mut bases: Vec<i64> = entries
-        .iter()
-        .filter_map(|entry| match LogFile::parse(&entry.name) {
-            LogFile::Log(base) => Some(base),
+    let names = || entries.iter().map(|entry| LogFile::parse(&entry.name));
+    let mut files: Vec<SegmentFile> = names()
+        .filter_map(|name| match name {
+            LogFile::Swap(base, end) => Some(SegmentFile {
+                path: layout::swap_file(dir, base, end),
+                base_offset: base,
+                swap_end: Some(end),
+            }),
             _ => None,
         })
         .collect();
-    bases.sort_unstable();
+    let swaps: Vec<Range<i64>> = files
+        .iter()
+        .filter_map(|file| Some(file.base_offset..file.swap_end?))
+        .collect();
+    let logs = names().filter_map(|name| match name {
+        LogFile::Log(base) => Some(base),
+        _ => None,
+    });
+    let stays = |base: &i64| !swaps.iter().any(|swap| swap.contains(base));
+    files.extend(logs.filter(stays).map(|base| SegmentFile {
+        path: layout::log_file(dir, base),
+        base_offset: base,
+        swap_end: None,
+    }));
+    files.sort_unstable_by_key(|file| file.base_offset);
+    Ok(files)
+}
+
+/// Goes through all segments of a partition.
+pub(crate) fn survey_all(disk: &dyn Disk, dir: &Path) -> io::Result<Survey> {
+    let files = segment_files(disk, dir)?;
+    let bases: Vec<i64> = files.iter().map(|file| file.base_offset).collect();
     let log_start = load_log_start(disk, dir);
     let epochs = LeaderEpochs::load(disk, dir)?;
     let first = bases.first().copied().unwrap_or(0);
     let mut end = log_start.as_ref().map_or(first, |start| first.min(*start));
     let mut segments = Vec::new();
-    for (at, base) in bases.iter().copied().enumerate() {
-        let file = disk.open(&layout::log_file(dir, base), OpenMode::Existing)?;
-        let size = file.size()?;
+    for (at, file) in files.into_iter().enumerate() {
+        let base = file.base_offset;
+        let opened = disk.open(&file.path, OpenMode::Existing)?;
+        let size = opened.size()?;
         let next_base = bases.get(at + 1).copied();
         let mut pieces = Vec::new();
         if end < base {
@@ -191,12 +234,15 @@ pub(crate) fn survey_all(disk: &dyn Disk, dir: &Path) -> io::Result<Survey> {
                 "the records before are missing",
             ));
         }
-        end = survey(&*file, size, base, next_base, epochs.as_ref(), &mut pieces)?;
-        segments.push(Surveyed {
-            base_offset: base,
+        end = survey(
+            &*opened,
             size,
-            pieces,
-        });
+            base,
+            next_base,
+            epochs.as_ref(),
+            &mut pieces,
+        )?;
+        segments.push(Surveyed { file, size, pieces });
     }
     Ok(Survey {
         metadata: PartitionMetadata::load(disk, dir),
@@ -217,22 +263,22 @@ fn look_at(
     let mut producers = ProducerState::default();
     let mut segments = Vec::new();
     for segment in &survey.segments {
-        let file = layout::log_file(of.dir, segment.base_offset);
         let mut batches = 0;
-        let mut end_offset = segment.base_offset;
+        let mut end_offset = segment.base_offset();
         for piece in &segment.pieces {
             if let Some(header) = piece.header() {
                 batches += 1;
                 producers.replay(header);
             }
             end_offset = end_offset.max(piece.offsets().end);
-            damage.extend(piece.damage(&file));
+            damage.extend(piece.damage(&segment.file.path));
         }
         segments.push(SegmentContents {
-            base_offset: segment.base_offset,
+            base_offset: segment.base_offset(),
             end_offset,
             size: segment.size,
             batches,
+            is_swap: segment.file.swap_end.is_some(),
         });
     }
     let metadata = survey.metadata.unwrap_or_default();
@@ -245,7 +291,10 @@ fn look_at(
     if let Some(promised) = promised_end.filter(|promised| *promised > survey.end) {
         let last = survey.segments.last();
         damage.push(Damage {
-            file: layout::log_file(of.dir, last.map_or(0, |last| last.base_offset)),
+            file: last.map_or_else(
+                || layout::log_file(of.dir, 0),
+                |last| last.file.path.clone(),
+            ),
             position: last.map_or(0, |last| last.size),
             offsets: survey.end..promised,
             reason: "the log ends before".to_owned(),

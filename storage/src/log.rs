@@ -7,6 +7,7 @@ mod append;
 mod change;
 mod compact;
 mod flush;
+mod join;
 mod open;
 mod read;
 mod replay;
@@ -18,7 +19,7 @@ mod transaction;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use ottla_protocol::record::{BatchHeader, HEADER_LEN};
@@ -94,7 +95,7 @@ pub enum Bound {
     /// Up to the oldest open transaction: for consumers of committed records.
     LastStable,
     /// Up to the last append: for loaders of internal topics, before the log is served. What is
-    /// read past the high watermark may be cut by [`Log::truncate_to`]; drop it before.
+    /// read past the high watermark may be lost in a crash.
     LogEnd,
 }
 
@@ -189,8 +190,8 @@ pub struct Log {
     home: SegmentHome,
     identity: LogIdentity,
     leader_epoch: i32,
-    /// `None` where an append is visible at once.
-    sink: Option<Arc<dyn CommitSink>>,
+    /// Empty where an append is visible at once. Filled with `writer` held.
+    sink: OnceLock<Arc<dyn CommitSink>>,
     config: RwLock<Arc<LogConfig>>,
     listener: RwLock<Option<Arc<dyn LogListener>>>,
     status: RwLock<Status>,
@@ -274,9 +275,10 @@ impl Log {
         Arc::clone(&self.config.read())
     }
 
-    /// Replaces the settings, from the next append on. Whether appends go through the journal is
-    /// decided when the log is opened, and `index.interval.bytes` when a segment is. A log that was
-    /// opened without the journal and is to have it syncs each append by itself until then.
+    /// Replaces the settings, from the next append on; `index.interval.bytes` from the next segment
+    /// on. A log that is to have the journal now syncs each append by itself until the next
+    /// [`Store::tick`](crate::store::Store::tick); one that is to have it no longer keeps it until
+    /// it is opened again.
     pub fn set_config(&self, config: LogConfig) {
         *self.config.write() = Arc::new(config);
     }
@@ -289,11 +291,11 @@ impl Log {
         self.tell_failure();
     }
 
-    /// Whether appends become durable, and visible, through the journal. Decided when the log is
-    /// opened.
+    /// Whether appends become durable, and visible, through the journal. Once they do, they do
+    /// until the log is opened again.
     #[must_use]
     pub fn is_journaled(&self) -> bool {
-        self.sink.is_some()
+        self.sink.get().is_some()
     }
 
     /// The failure that ended appends, if there was one.

@@ -154,24 +154,6 @@ impl OffsetState {
         self.set(to, self.high_watermark, self.log_end);
     }
 
-    /// The log ends earlier, at a batch boundary.
-    pub(crate) fn truncated(&mut self, end: LogPosition, first_unstable_offset: Option<i64>) {
-        self.first_unstable_offset = first_unstable_offset;
-        while self
-            .pending
-            .pop_back_if(|pending| pending.offset > end.offset)
-            .is_some()
-        {}
-        self.undecided
-            .retain(|(_, marker_end)| *marker_end <= end.offset);
-        let high_watermark = if self.high_watermark.offset < end.offset {
-            self.high_watermark
-        } else {
-            end
-        };
-        self.set(self.offsets.log_start_offset, high_watermark, end);
-    }
-
     /// The segment in front of `start` is another one; so a high watermark at its end is where the
     /// next one starts.
     pub(crate) fn moved_on(&mut self, start: LogPosition) {
@@ -240,19 +222,6 @@ mod tests {
         assert_eq!(state.offsets().last_stable_offset, 3);
         state.committed(6);
         assert_eq!(state.offsets().last_stable_offset, 6);
-    }
-
-    #[test]
-    fn truncation_takes_the_high_watermark_along() {
-        let mut state = OffsetState::new(0, at(5));
-        state.appended(at(8), None, false);
-        state.appended(at(9), None, false);
-        state.truncated(at(8), None);
-        assert_eq!(state.offsets().high_watermark, 5);
-        assert_eq!(state.committed(9), Some(8));
-        state.truncated(at(2), None);
-        assert_eq!(state.offsets().high_watermark, 2);
-        assert_eq!(state.committed(9), None);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::log::{LogIdentity, store_log_start};
 use crate::meta;
 use crate::partition_metadata::{PartitionMetadata, StoredDurability};
 use crate::recovery::Point;
-use crate::segment::as_u64;
+use crate::segment::{as_u64, swap};
 use crate::store::{JournalOptions, OpenError, Quarantined, Store, StoreOptions};
 use crate::text_checkpoint::replace_file;
 
@@ -156,6 +156,8 @@ pub fn repair(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Repaired, Repai
         dir: dir.to_owned(),
         reason,
     })?;
+    // As a start would: what a compaction has replaced is no part of the log.
+    swap::finish_all(disk, &dir.join(name))?;
     let survey = survey_all(disk, &dir.join(name))?;
     let metadata = match &survey.metadata {
         Ok(Some(metadata)) => *metadata,
@@ -224,9 +226,9 @@ fn plan(survey: &Survey, promised: i64) -> Plan<'_> {
     let mut lost = Vec::new();
     let mut mended = 0;
     let mut damaged = Vec::new();
-    let last = survey.segments.last().map(|last| last.base_offset);
+    let last = survey.segments.last().map(Surveyed::base_offset);
     for segment in &survey.segments {
-        let mut is_damaged = end > survey.end && last == Some(segment.base_offset);
+        let mut is_damaged = end > survey.end && last == Some(segment.base_offset());
         for piece in &segment.pieces {
             match piece {
                 Piece::Intact { .. } => continue,
@@ -269,14 +271,13 @@ impl Repair<'_> {
         let promised = checkpoint.points.get(&key).map_or(0, |point| point.end);
         let plan = plan(survey, promised);
         let small = self.damaged_files(survey);
-        let segments = plan.damaged.iter().map(|found| found.base_offset);
-        let segments = segments.map(|base| layout::log_file(&self.dir, base));
+        let segments = plan.damaged.iter().map(|found| found.file.path.clone());
         let files = segments.chain(small.iter().cloned()).collect();
         let name = layout::partition_dir(&self.identity.topic, self.identity.partition);
         let kept_in = keep(self.disk, self.data, &name, files)?;
-        let last = survey.segments.last().map(|last| last.base_offset);
+        let last = survey.segments.last().map(Surveyed::base_offset);
         for segment in &plan.damaged {
-            let is_last = last == Some(segment.base_offset);
+            let is_last = last == Some(segment.base_offset());
             let missing = is_last.then_some(survey.end..plan.end);
             self.rewrite(segment, missing, survey.epochs.as_ref())?;
         }
@@ -290,7 +291,7 @@ impl Repair<'_> {
             metadata.store(self.disk, &self.dir)?;
         }
         self.disk.sync_dir(&self.dir)?;
-        let first = survey.segments.first().map_or(0, |found| found.base_offset);
+        let first = survey.segments.first().map_or(0, Surveyed::base_offset);
         let stored = survey.log_start.as_ref().map_or(0, |start| *start);
         let start = stored.max(first);
         if start > stored {
@@ -330,9 +331,10 @@ impl Repair<'_> {
         missing: Option<Range<i64>>,
         epochs: Option<&LeaderEpochs>,
     ) -> io::Result<()> {
-        let path = layout::log_file(&self.dir, segment.base_offset);
-        let from = self.disk.open(&path, OpenMode::Existing)?;
-        let temporary = layout::temporary_file(&path);
+        let base_offset = segment.base_offset();
+        let path = &segment.file.path;
+        let from = self.disk.open(path, OpenMode::Existing)?;
+        let temporary = layout::temporary_file(path);
         let to = self.disk.open(&temporary, OpenMode::Any)?;
         to.truncate(0)?;
         let (mut at, mut epoch) = (0, 0);
@@ -351,7 +353,7 @@ impl Repair<'_> {
                 }
                 Piece::Lost { offsets, .. } => {
                     // What is missing in front belongs to no segment, and the log starts later.
-                    let start = offsets.start.max(segment.base_offset);
+                    let start = offsets.start.max(base_offset);
                     at = write_gap(&*to, at, start..offsets.end, epochs, epoch)?;
                 }
             }
@@ -360,12 +362,10 @@ impl Repair<'_> {
             write_gap(&*to, at, missing, epochs, epoch)?;
         }
         to.sync()?;
-        self.disk.rename(&temporary, &path)?;
+        self.disk.rename(&temporary, path)?;
         for entry in self.disk.list(&self.dir)? {
             let is_stale = match LogFile::parse(&entry.name) {
-                LogFile::OffsetIndex(base) | LogFile::TimeIndex(base) => {
-                    base == segment.base_offset
-                }
+                LogFile::OffsetIndex(base) | LogFile::TimeIndex(base) => base == base_offset,
                 _ => false,
             };
             if is_stale {

@@ -345,8 +345,8 @@ impl Store {
     }
 
     /// Tells the time: flushes logs that bypass the journal when `flush.ms` or `flush.messages`
-    /// is reached. The window of what a power loss may take is as exact as these calls are
-    /// frequent.
+    /// is reached, and has those join it that are to bypass it no longer. The window of what a power
+    /// loss may take is as exact as these calls are frequent.
     pub fn tick(&self, now_ms: i64) {
         if let Some(journal) = &self.journal {
             journal.request(|chores| chores.tick = Some(now_ms));

@@ -81,6 +81,19 @@ fn kafka_transactions_shows_and_aborts_an_open_transaction() {
     let producers = [&["describe-producers"], &partition[..]].concat();
     let before = kafka_transactions(&broker, &producers);
     assert!(!before.contains("None"), "{before}");
+    // It is open, but its coordinator knows of it.
+    let hanging = [
+        "find-hanging",
+        "--broker-id",
+        "1",
+        "--max-transaction-timeout",
+        "0",
+    ];
+    let hanging = kafka_transactions(&broker, &hanging);
+    assert!(
+        hanging.contains("ProducerId") && !hanging.contains(&topic),
+        "{hanging}"
+    );
     let abort = [&["abort"], &partition[..], &["--start-offset", "0"]].concat();
     kafka_transactions(&broker, &abort);
     let after = kafka_transactions(&broker, &producers);

@@ -5,8 +5,9 @@ use std::net::TcpStream;
 
 use bytes::Bytes;
 use ottla_protocol::message::{
-    CreatableTopic, CreateTopicsRequest, DeleteTopicsRequest, FetchPartition, FetchRequest,
-    FetchTopic, PartitionProduceData, ProduceRequest, RequestMessage, TopicProduceData,
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, DeleteTopicsRequest, FetchPartition,
+    FetchRequest, FetchTopic, PartitionProduceData, ProduceRequest, RequestMessage,
+    TopicProduceData,
 };
 use ottla_protocol::record::{BatchBuilder, BatchOptions, Batches, Limits};
 use ottla_protocol::{ErrorCode, StrBytes, decode_response, encode_request};
@@ -64,11 +65,26 @@ impl Connection {
 
     /// Creates a topic.
     pub fn create_topic(&mut self, name: &str, partitions: i32) -> ErrorCode {
+        self.create_topic_with(name, partitions, &[])
+    }
+
+    /// Creates a topic with settings of its own.
+    pub fn create_topic_with(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> ErrorCode {
+        let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+            name: StrBytes::from(*name),
+            value: Some(StrBytes::from(*value)),
+        };
         let request = CreateTopicsRequest {
             topics: vec![CreatableTopic {
                 name: StrBytes::from(name),
                 num_partitions: partitions,
                 replication_factor: 1,
+                configs: settings.iter().map(config).collect(),
                 ..Default::default()
             }],
             timeout_ms: 30_000,
@@ -117,14 +133,19 @@ impl Connection {
         Ok(answer.base_offset)
     }
 
-    /// The values of all records of a partition from offset 0, without gaps.
+    /// The values of all records of a partition from offset `from`, without gaps.
     ///
     /// # Errors
     /// The error code of the partition.
-    pub fn read_all(&mut self, topic: &str, partition: i32) -> Result<Vec<Bytes>, ErrorCode> {
+    pub fn read_from(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+    ) -> Result<Vec<Bytes>, ErrorCode> {
         let mut values = Vec::new();
         loop {
-            let next = i64::try_from(values.len()).expect("an offset");
+            let next = from + i64::try_from(values.len()).expect("an offset");
             let request = FetchRequest {
                 max_bytes: FETCH_BYTES,
                 topics: vec![FetchTopic {
@@ -149,7 +170,7 @@ impl Connection {
                 let batch = batch.expect("whole batches");
                 for record in batch.records(&Limits::default()).expect("a batch") {
                     let record = record.expect("a record");
-                    let next = i64::try_from(values.len()).expect("an offset");
+                    let next = from + i64::try_from(values.len()).expect("an offset");
                     assert_eq!(record.offset, next, "the next offset");
                     values.push(record.value.expect("a value"));
                 }

@@ -84,11 +84,8 @@ async fn versions_from_4_find_the_coordinators_of_several_groups() {
             .map(|c| (&*c.key, c.error_code, c.node_id))
             .collect();
         let none = ErrorCode::None;
-        let invalid = ErrorCode::InvalidGroupId;
-        assert_eq!(
-            answers,
-            [("one", none, 1), ("", invalid, -1), ("two", none, 1)]
-        );
+        // Offsets may be committed without the name of a group, as once they could.
+        assert_eq!(answers, [("one", none, 1), ("", none, 1), ("two", none, 1)]);
     }
 }
 

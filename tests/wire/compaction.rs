@@ -104,6 +104,26 @@ impl Client {
         }
     }
 
+    /// The offsets of the records in each answer, from the start of the log to its end.
+    async fn offsets_of_each_fetch(&mut self, topic: &Topic) -> Vec<Vec<i64>> {
+        let mut answers = Vec::new();
+        let mut from = 0;
+        loop {
+            let fetched = self.fetch(12, topic, from).await;
+            let mut offsets = Vec::new();
+            for batch in Batches::new(fetched.records.unwrap_or_default()) {
+                let batch = batch.unwrap();
+                from = batch.header().next_offset();
+                let records = batch.records(&Limits::default()).unwrap();
+                offsets.extend(records.map(|record| record.unwrap().offset));
+            }
+            answers.push(offsets);
+            if from == fetched.high_watermark {
+                return answers;
+            }
+        }
+    }
+
     /// What is left once it is `expected`.
     async fn expect_left(&mut self, topic: &Topic, expected: &[(i64, &str, Option<&str>)]) {
         let mut found = Vec::new();
@@ -175,6 +195,32 @@ async fn a_tombstone_outlives_its_key_by_delete_retention_ms() {
     client.seal(&topic).await;
     pass(Duration::from_secs(61)).await;
     client.expect_left(&topic, &[]).await;
+}
+
+#[tokio::test]
+async fn a_fetch_reads_on_past_segments_of_which_nothing_is_left() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let topic = client.create_topic_with("t", 1, &EAGER).await;
+    client.write(&topic, &[("a", Some("1"))]).await;
+    client.write(&topic, &[("b", Some("1"))]).await;
+    for _ in 0..6 {
+        client.seal(&topic).await;
+    }
+    pass(REST).await;
+    let left = [(0, "a", Some("1")), (1, "b", Some("1"))];
+    let mut offsets = Vec::new();
+    for _ in 0..PATIENCE {
+        client.expect_left(&topic, &left).await;
+        offsets = client.offsets_of_each_fetch(&topic).await;
+        // The two records and what is in the segment that is in use, and the one before it.
+        if offsets.iter().flatten().count() < 7 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(offsets.len() > 1, "{offsets:?}");
+    assert!(offsets.iter().all(|fetch| !fetch.is_empty()), "{offsets:?}");
 }
 
 #[tokio::test]

@@ -52,11 +52,12 @@ async fn records_go_when_retention_ms_becomes_short() {
     client.expect_all(&topic).await;
     client.set(TOPIC, "t", "retention.ms", "1000").await;
     pass(Duration::from_secs(2)).await;
-    // The active segment stays.
-    client.expect_start(&topic, 4).await;
-    let gone = client.fetch(12, &topic, 1).await;
+    // Those of the active segment too.
+    client.expect_start(&topic, 5).await;
+    let gone = client.fetch(12, &topic, 4).await;
     assert_eq!(gone.error_code, ErrorCode::OffsetOutOfRange);
-    assert_eq!(values(client.fetch(12, &topic, 4).await.records).len(), 1);
+    let next = client.produce(9, &topic, batch(&["y"])).await;
+    assert_eq!(next.base_offset, 5);
 }
 
 #[tokio::test]
@@ -70,7 +71,7 @@ async fn records_go_when_retention_bytes_becomes_small() {
 
 #[tokio::test]
 async fn the_next_segment_is_as_large_as_segment_bytes_says_now() {
-    let (_server, mut client, topic) = filled(&[("retention.bytes", "0")]).await;
+    let (_server, mut client, topic) = filled(&[("retention.bytes", "1")]).await;
     client.expect_all(&topic).await;
     client.set(TOPIC, "t", "segment.bytes", "300").await;
     client.produce(9, &topic, batch(&["y"])).await;
@@ -80,7 +81,7 @@ async fn the_next_segment_is_as_large_as_segment_bytes_says_now() {
 
 #[tokio::test]
 async fn the_next_segment_is_as_old_as_segment_ms_says_now() {
-    let (_server, mut client, topic) = filled(&[("retention.bytes", "0")]).await;
+    let (_server, mut client, topic) = filled(&[("retention.bytes", "1")]).await;
     let mut later = BatchBuilder::new(BatchOptions::default()).unwrap();
     later.append(NOW_MS + 2_000, None, Some(b"z"), &[]).unwrap();
     let later = later.build().unwrap();

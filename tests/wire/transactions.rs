@@ -93,6 +93,23 @@ async fn fetch_committed(client: &mut Client, topic: &Topic) -> PartitionData {
     only_partition(client.call(12, request).await)
 }
 
+/// The end of the log for readers of an isolation level.
+async fn latest(client: &mut Client, topic: &Topic, isolation_level: i8) -> i64 {
+    let request = ListOffsetsRequest {
+        replica_id: -1,
+        isolation_level,
+        topics: vec![ListOffsetsTopic {
+            name: topic.name.clone(),
+            partitions: vec![ListOffsetsPartition {
+                timestamp: -1,
+                ..Default::default()
+            }],
+        }],
+        ..Default::default()
+    };
+    client.call(7, request).await.topics[0].partitions[0].offset
+}
+
 #[tokio::test]
 async fn a_transaction_of_the_first_protocol_holds_readers_until_it_ends() {
     let server = Server::start().await;
@@ -113,6 +130,8 @@ async fn a_transaction_of_the_first_protocol_holds_readers_until_it_ends() {
     let held = fetch_committed(&mut client, &topic).await;
     assert_eq!((held.high_watermark, held.last_stable_offset), (1, 0));
     assert!(held.records.is_none_or(|records| records.is_empty()));
+    assert_eq!(latest(&mut client, &topic, 0).await, 1);
+    assert_eq!(latest(&mut client, &topic, 1).await, 0);
     assert_eq!(
         end(&mut client, 3, producer, true).await.error_code,
         ErrorCode::None

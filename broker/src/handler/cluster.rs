@@ -65,7 +65,6 @@ pub(crate) fn find_coordinator(
 
 fn coordinator(core: &Core, context: &Context, key: StrBytes, key_type: i8) -> Coordinator {
     let refusal = match key_type {
-        GROUP if key.is_empty() => Some((ErrorCode::InvalidGroupId, "The group id is empty.")),
         GROUP | TRANSACTION => None,
         _ => Some((
             ErrorCode::InvalidRequest,

@@ -245,8 +245,32 @@ impl Plan {
         Ok(data)
     }
 
-    /// Reads in place what is in memory; what is not is read where waiting harms nobody.
+    /// What there is from `from` on, but not batches that compaction has left without records, unless there
+    /// is nothing else: kafkajs takes an answer of nothing but them for the end of the log, and stays
+    /// in front of them.
     async fn read_log(
+        &self,
+        partition: &Partition,
+        from: i64,
+        limit: usize,
+        first: bool,
+    ) -> Result<(LogRead, Option<Vec<AbortedTransaction>>), ErrorCode> {
+        let mut found = self.read_from(partition, from, limit, first).await?;
+        while has_only_empty_batches(&found.0.records) {
+            let next = found.0.next_offset;
+            // What is wrong there is told to who asks for it.
+            match self.read_from(partition, next, limit, first).await {
+                Ok(further) if !further.0.records.is_empty() => found = further,
+                _ => break,
+            }
+            // Many segments may have nothing left.
+            tokio::task::consume_budget().await;
+        }
+        Ok(found)
+    }
+
+    /// Reads in place what is in memory; what is not is read where waiting harms nobody.
+    async fn read_from(
         &self,
         partition: &Partition,
         from: i64,
@@ -353,6 +377,13 @@ fn read_code(error: &ReadError) -> ErrorCode {
             ErrorCode::KafkaStorageError
         }
     }
+}
+
+fn has_only_empty_batches(records: &Bytes) -> bool {
+    !records.is_empty()
+        && Batches::new(records.clone())
+            .flatten()
+            .all(|batch| batch.header().record_count == 0)
 }
 
 fn has_zstd(records: &Bytes) -> bool {

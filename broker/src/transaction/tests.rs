@@ -243,6 +243,47 @@ fn each_row_of_the_table() {
     }
 }
 
+/// Whether a producer may begin anew, as another instance and as the present one, and whether it may
+/// add a group; and the state when it says nothing for longer than it may.
+const OTHER_EVENTS: [(State, Result<(), ErrorCode>, State); 6] = [
+    (Empty, OK, Empty),
+    (Ongoing, OK, CompleteAbort),
+    (PrepareCommit, BUSY, PrepareCommit),
+    (PrepareAbort, BUSY, PrepareAbort),
+    (CompleteCommit, OK, CompleteCommit),
+    (CompleteAbort, OK, CompleteAbort),
+];
+
+#[test]
+fn each_row_of_the_table_of_other_events() {
+    for (state, expected, after_its_timeout) in OTHER_EVENTS {
+        for number in 0..3 {
+            let mut bench = Bench::in_state(state);
+            let before = bench.log.len();
+            let (id, epoch) = bench.producer;
+            let (reply, next) = match number {
+                0 => (bench.init_as(-1, -1), Empty),
+                1 => (bench.init_as(id, epoch), Empty),
+                _ => (bench.add_group(), Ongoing),
+            };
+            match reply {
+                Reply::Error(code) => {
+                    assert_eq!(Err(code), expected, "column {number} of {state:?}");
+                    assert_eq!(bench.log.len(), before, "a refusal changes nothing");
+                    assert_eq!(bench.state(), state);
+                }
+                Reply::Producer { .. } | Reply::Added => {
+                    assert_eq!(OK, expected, "column {number} of {state:?}");
+                    assert_eq!(bench.state(), next);
+                }
+            }
+        }
+        let mut bench = Bench::in_state(state);
+        bench.pass(10_001);
+        assert_eq!(bench.state(), after_its_timeout);
+    }
+}
+
 #[test]
 fn a_producer_that_is_not_the_present_one_is_refused_in_every_state() {
     for state in State::ALL {

@@ -64,12 +64,13 @@ impl Log {
     }
 
     pub(super) fn append_one(&self, change: Change, now_ms: i64) -> Result<Appended, AppendError> {
-        if let Some(sink) = &self.sink {
+        if let Some(sink) = self.sink.get() {
             sink.admit(change.size())?;
         }
-        let result = {
+        let (result, sink) = {
             let mut writer = self.writer.lock();
-            self.append_locked(&mut writer, change, now_ms)
+            let result = self.append_locked(&mut writer, change, now_ms);
+            (result, self.sink.get())
         };
         let (appended, moved) = match result {
             Err(error @ AppendError::Failed(_)) => {
@@ -78,7 +79,7 @@ impl Log {
             }
             result => result?,
         };
-        match &self.sink {
+        match sink {
             Some(sink) => sink.submitted(),
             None => self.flush_appended()?,
         }
@@ -108,7 +109,7 @@ impl Log {
         };
         self.write(writer, &mut staged, now_ms)?;
         let (appended, moved) = self.publish(writer, &staged, now_ms);
-        if let Some(sink) = &self.sink
+        if let Some(sink) = self.sink.get()
             && let Err(failed) = sink.submit(vec![self.journal_entry(writer, staged)?])
         {
             self.mark_failed(failed.clone());
@@ -266,7 +267,7 @@ impl Log {
             segment_base: writer.active.base_offset(),
             position: writer.active.size(),
         };
-        let durable = self.sink.is_none();
+        let durable = !self.is_journaled();
         let first_unstable = writer.producers.first_unstable_offset();
         // Readers of committed records must find it before they can read past the marker.
         if let Some(aborted) = completed.and_then(|ended| aborted(&ended, first_unstable)) {

@@ -1,29 +1,15 @@
-//! Changes other than appends: an earlier end, a later start, forgotten producers.
+//! Changes other than appends: a later start, forgotten producers. The end of a log goes back only
+//! when it is opened after a crash.
 
-use std::io::{self, IoSlice};
+use std::io::{self};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::open::{first_timestamp, store_log_start};
-use super::{FlushPoint, Log, Writer, replay};
-use crate::disk::{DiskFile, OpenMode};
-use crate::error::{ChangeError, Failed, ReadError, Shortage};
-use crate::layout::{log_file, temporary_file};
-use crate::offsets::LogPosition;
+use super::Log;
+use super::open::store_log_start;
+use crate::error::{ChangeError, Shortage};
 use crate::producer_snapshot::{self, Snapshot};
-use crate::segment::{Check, Segment, SegmentIndex, as_u64, write_aborted};
-
-/// Bytes copied at once when a segment is cut that readers may hold.
-const COPY_WINDOW: u64 = 1 << 20;
-
-/// Where the log is cut.
-struct Cut {
-    /// Number of the segment that becomes active.
-    number: usize,
-    segment: Arc<Segment>,
-    /// The new end.
-    end: LogPosition,
-}
+use crate::segment::{Segment, write_aborted};
 
 impl Log {
     /// Lets the log start at `to`, durably, and deletes the segments below. Readers keep what they
@@ -139,171 +125,6 @@ impl Log {
             .take_while(|pair| pair.last().is_some_and(|next| next.base_offset() <= to))
             .count();
         Arc::make_mut(&mut segments).drain(..doomed).collect()
-    }
-
-    /// Lets the log end at `offset`, or before it when that is inside a batch. For recovery and
-    /// repair; the journal must not bring back what is cut.
-    ///
-    /// # Errors
-    /// [`ChangeError::OffsetOutOfRange`] when nothing of the log would be left of its start.
-    pub fn truncate_to(&self, offset: i64) -> Result<(), ChangeError> {
-        let result = self.truncate_locked(offset);
-        self.tell_failure();
-        result
-    }
-
-    fn truncate_locked(&self, offset: i64) -> Result<(), ChangeError> {
-        let mut last = self.maintenance.lock();
-        let mut writer = self.writer.lock();
-        self.check_changeable()?;
-        let offsets = self.offsets();
-        if offset >= offsets.log_end_offset {
-            return Ok(());
-        }
-        let out_of_range = ChangeError::OffsetOutOfRange {
-            offset,
-            log_start_offset: offsets.log_start_offset,
-            limit: offsets.log_end_offset,
-        };
-        if offset < offsets.log_start_offset {
-            return Err(out_of_range);
-        }
-        let cut = self.find_cut(offset)?;
-        if cut.end.offset < offsets.log_start_offset {
-            return Err(out_of_range);
-        }
-        if let Err(error) = self.cut(&mut writer, &cut) {
-            let failed = Failed::new(format_args!("the log could not be truncated: {error}"));
-            self.mark_failed(failed.clone());
-            return Err(failed.into());
-        }
-        if last.offset > cut.end.offset {
-            *last = FlushPoint::from(cut.end);
-        }
-        Ok(())
-    }
-
-    fn find_cut(&self, offset: i64) -> Result<Cut, ReadError> {
-        let segments = self.segments();
-        let number = super::read::first_segment(&segments, offset);
-        let Some(segment) = segments.get(number).cloned() else {
-            return Err(io::Error::from(io::ErrorKind::NotFound).into());
-        };
-        let end = match segment.locate(offset, segment.size())? {
-            Some(batch) => LogPosition {
-                offset: batch.header.base_offset.min(offset),
-                segment_base: segment.base_offset(),
-                position: batch.position,
-            },
-            None => LogPosition {
-                offset,
-                segment_base: segment.base_offset(),
-                position: segment.size(),
-            },
-        };
-        Ok(Cut {
-            number,
-            segment,
-            end,
-        })
-    }
-
-    fn cut(&self, writer: &mut Writer, cut: &Cut) -> Result<(), ReadError> {
-        let end = cut.end;
-        let old = &cut.segment;
-        let index = old.stored_index(end.offset);
-        let is_visible = self.offsets().high_watermark > end.offset;
-        let doomed: Vec<_> = self
-            .segments()
-            .iter()
-            .skip(cut.number + 1)
-            .cloned()
-            .collect();
-        for segment in doomed.iter().rev() {
-            segment.remove_files()?;
-        }
-        let file = old.file()?;
-        if is_visible {
-            self.replace_by_copy(&*file, end)?;
-        } else {
-            file.truncate(end.position)?;
-            file.sync()?;
-        }
-        self.disk().sync_dir(&self.home.dir)?;
-        let new = Segment::new(
-            self.home.clone(),
-            end.segment_base,
-            end.position,
-            end.offset,
-            None,
-        );
-        let mut scan = new.scan(index, &Check::HEADERS)?;
-        if !scan.consistent || scan.end != end.position {
-            scan = new.scan(SegmentIndex::default(), &Check::HEADERS)?;
-        }
-        // Compaction may have left a gap in front of the new end.
-        scan.next_offset = end.offset;
-        new.adopt(scan);
-        let new = Arc::new(new);
-        {
-            let mut segments = self.segments.write();
-            let segments = Arc::make_mut(&mut segments);
-            segments.truncate(cut.number);
-            segments.push(Arc::clone(&new));
-        }
-        self.restart_writer(writer, new, end)
-    }
-
-    /// Makes `active` the segment that is appended to, with the state at its end.
-    fn restart_writer(
-        &self,
-        writer: &mut Writer,
-        active: Arc<Segment>,
-        end: LogPosition,
-    ) -> Result<(), ReadError> {
-        let segments = self.segments();
-        let log_start_offset = self.offsets().log_start_offset;
-        let mut rebuilt = replay::rebuild(
-            &self.home,
-            &segments,
-            log_start_offset..end.offset,
-            self.leader_epoch,
-        )?;
-        rebuilt.leader_epochs.assign(self.leader_epoch, end.offset);
-        if !self.disk().is_volatile() {
-            // Before the next append: what the stored epochs say of later offsets is wrong now.
-            rebuilt.leader_epochs.store(self.disk(), &self.home.dir)?;
-        }
-        *self.leader_epochs.write() = Arc::new(rebuilt.leader_epochs);
-        let first_unstable = rebuilt.producers.first_unstable_offset();
-        self.offsets.lock().truncated(end, first_unstable);
-        writer.file = active.file()?;
-        writer.first_timestamp = first_timestamp(&active)?;
-        writer.first_append_ms = None;
-        writer.active = active;
-        writer.reserved = 0;
-        writer.producers = rebuilt.producers;
-        writer.producers_changed = true;
-        writer.epochs_changed = false;
-        Ok(())
-    }
-
-    /// Puts a copy of the first bytes of a segment in its place. A file that readers may have
-    /// mapped is never cut: they keep the old one.
-    fn replace_by_copy(&self, from: &dyn DiskFile, end: LogPosition) -> io::Result<()> {
-        let path = log_file(&self.home.dir, end.segment_base);
-        let temporary = temporary_file(&path);
-        let to = self.disk().open(&temporary, OpenMode::Any)?;
-        to.truncate(0)?;
-        let mut at = 0;
-        while at < end.position {
-            let len = usize::try_from((end.position - at).min(COPY_WINDOW)).unwrap_or(0);
-            let bytes = from.read_at(at, len)?;
-            to.write_at(at, &[IoSlice::new(&bytes)])?;
-            at += as_u64(len);
-        }
-        to.sync()?;
-        self.disk().rename(&temporary, &path)
     }
 
     /// Forgets producers without a batch for `expiration` at time `now_ms`

@@ -63,9 +63,9 @@ impl Log {
     }
 
     /// Syncs an append before it is acknowledged, if the settings ask for that since the log was
-    /// opened: the journal has it only from the next start on.
+    /// opened and it has not joined the journal yet.
     pub(super) fn flush_appended(&self) -> Result<(), AppendError> {
-        if self.config().durability != Durability::Journal || self.disk().is_volatile() {
+        if !self.is_to_join() {
             return Ok(());
         }
         match self.flush() {

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -94,7 +94,7 @@ impl Log {
             home,
             identity,
             leader_epoch,
-            sink,
+            sink: sink.map(OnceLock::from).unwrap_or_default(),
             config: RwLock::new(Arc::new(config)),
             listener: RwLock::new(None),
             status: RwLock::new(Status::Open),

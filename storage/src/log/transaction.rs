@@ -7,7 +7,7 @@ use ottla_protocol::record::{HEADER_LEN, RecordBatch, TransactionResult};
 use parking_lot::MutexGuard;
 
 use super::append::{Decision, Staged};
-use super::{Append, Appended, Change, Log, Writer};
+use super::{Append, Appended, Change, CommitSink, Log, Writer};
 use crate::error::{AppendError, ReadError};
 use crate::index::AbortedTransaction;
 use crate::journal::Journaled;
@@ -16,6 +16,9 @@ use crate::segment::as_u64;
 
 /// Bytes of a marker's record, about: what it takes of the journal's room.
 const MARKER_BYTES: u64 = 78;
+
+/// Why appends cannot share one fate.
+const APART: &str = "its logs do not share one journal";
 
 /// One of several appends that share one fate.
 #[derive(Debug)]
@@ -47,14 +50,14 @@ pub fn append_together(
     parts: Vec<Part>,
     now_ms: i64,
 ) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
-    let Some(sink) = parts.first().map(|part| part.log.sink.clone()) else {
+    let Some(sink) = parts.first().map(|part| part.log.sink.get().cloned()) else {
         return Ok(Vec::new());
     };
     if parts
         .iter()
         .any(|part| part.log.is_journaled() != sink.is_some())
     {
-        return Err(AppendError::Invalid("its logs do not share one journal"));
+        return Err(AppendError::Invalid(APART));
     }
     if let Some(sink) = &sink {
         sink.admit(parts.iter().map(|part| part.change.size()).sum())?;
@@ -71,7 +74,7 @@ pub fn append_together(
         .iter()
         .map(|(_, part)| Arc::clone(&part.log))
         .collect();
-    let result = append_in_order(&logs, order, now_ms);
+    let result = append_in_order(&logs, order, sink.as_ref(), now_ms);
     if matches!(result, Err(AppendError::Failed(_))) {
         logs.iter().for_each(|log| log.tell_failure());
     }
@@ -107,12 +110,17 @@ struct Locked<'a> {
 fn append_in_order(
     logs: &[Arc<Log>],
     parts: Vec<(usize, Part)>,
+    sink: Option<&Arc<dyn CommitSink>>,
     now_ms: i64,
 ) -> Result<Vec<Outcome>, AppendError> {
     let mut outcomes = Vec::with_capacity(parts.len());
     let mut locked = Vec::with_capacity(parts.len());
     for (log, (at, part)) in logs.iter().zip(parts) {
         let writer = log.writer.lock();
+        // Since it was looked at without the lock, it may have joined the journal.
+        if log.is_journaled() != sink.is_some() {
+            return Err(AppendError::Invalid(APART));
+        }
         let is_marker = matches!(part.change, Change::Marker(_));
         match log.decide(&writer, part.change, now_ms) {
             Ok(Decision::Stage(staged)) => locked.push(Locked {
@@ -144,7 +152,6 @@ fn append_in_order(
             moved,
         });
     }
-    let sink = logs.first().and_then(|log| log.sink.clone());
     if let Some(sink) = sink {
         // The writers stay locked until all entries are queued: the order of a log's appends is
         // that of the journal.

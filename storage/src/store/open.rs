@@ -20,7 +20,7 @@ use crate::disk::{Disk, DiskLock};
 use crate::error::Failed;
 use crate::journal::{Cursor, Found, Journal, JournalFiles, LogKey, Reader};
 use crate::layout;
-use crate::log::{Log, LogIdentity, Tail, load_log_start};
+use crate::log::{CommitSink, Log, LogIdentity, Tail, load_log_start};
 use crate::meta::{self, Meta};
 use crate::partition_metadata::{PartitionMetadata, StoredDurability};
 use crate::recovery::redo::{Redo, Redone};
@@ -306,11 +306,12 @@ impl Opening {
             self.dir.clone(),
             journal.clone(),
             Arc::clone(&partitions),
-            checkpoint.points,
+            checkpoint,
             self.options.threads,
         ));
         if let Some(sink) = &sink {
             sink.attach(&checkpointer);
+            checkpointer.attach(Arc::downgrade(&(Arc::clone(sink) as Arc<dyn CommitSink>)));
         }
         self.report.logs = self.opened.len();
         self.report.clean = self.last_stop == LastStop::Clean;

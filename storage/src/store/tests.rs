@@ -200,8 +200,8 @@ fn a_killed_store_keeps_what_it_acknowledged() {
     }
 }
 
-#[test]
-fn a_log_that_is_to_be_durable_from_now_on_is_before_the_next_start() {
+/// What a log has after a power loss that was told to be durable and appended `after`.
+fn after_a_power_loss(joins: bool) -> Vec<Bytes> {
     let disk = SimulatedDisk::new();
     let store = open(&disk);
     let log = create(&store, "cached", 1);
@@ -211,13 +211,72 @@ fn a_log_that_is_to_be_durable_from_now_on_is_before_the_next_start() {
         ..config("cached")
     });
     assert!(log.needs_flush(0));
+    if joins {
+        store.tick(0);
+    }
+    assert_eq!(log.is_journaled(), joins);
     append(&log, "after");
+    append(&log, "at last");
     assert!(!log.needs_flush(0));
     drop(store);
     disk.lose_power(Loss::Everything);
     let store = open(&disk);
-    let log = store.log("cached", 0).unwrap();
-    assert_eq!(bodies(&log), ["before", "after"]);
+    bodies(&store.log("cached", 0).unwrap())
+}
+
+#[test]
+fn a_log_that_is_to_be_durable_from_now_on_is_at_once() {
+    assert_eq!(after_a_power_loss(false), ["before", "after", "at last"]);
+}
+
+#[test]
+fn a_log_that_is_to_be_durable_from_now_on_joins_the_journal() {
+    assert_eq!(after_a_power_loss(true), ["before", "after", "at last"]);
+}
+
+#[test]
+fn a_log_joins_the_journal_only_when_that_is_noted() {
+    let disk = SimulatedDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "cached", 1);
+    let durable = LogConfig {
+        durability: Durability::Journal,
+        ..config("cached")
+    };
+    log.set_config(durable);
+    disk.fill("checkpoint");
+    store.tick(0);
+    assert!(!log.is_journaled());
+    append(&log, "one");
+    disk.heal();
+    store.tick(0);
+    assert!(log.is_journaled());
+    append(&log, "two");
+    drop(store);
+    disk.lose_power(Loss::Everything);
+    assert_eq!(
+        bodies(&open(&disk).log("cached", 0).unwrap()),
+        ["one", "two"]
+    );
+}
+
+#[test]
+fn a_log_of_which_it_is_not_known_whether_it_joined_takes_no_appends() {
+    let disk = SimulatedDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "cached", 1);
+    append(&log, "one");
+    log.set_config(LogConfig {
+        durability: Durability::Journal,
+        ..config("cached")
+    });
+    disk.fill("partition.metadata");
+    store.tick(0);
+    disk.heal();
+    assert!(log.failure().is_some());
+    drop(store);
+    disk.lose_power(Loss::Everything);
+    assert_eq!(bodies(&open(&disk).log("cached", 0).unwrap()), ["one"]);
 }
 
 #[test]

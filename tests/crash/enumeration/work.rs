@@ -63,11 +63,12 @@ fn change(world: &mut World, round: usize) {
     world.tick();
     world.append(CACHED, 900);
     world.append(CACHED, 1200);
-    world.cut(CACHED);
     world.append(MIXED, 500);
     if round % 4 == 1 {
         world.make_durable();
         world.append(MIXED, 300);
+        world.tick();
+        world.append(MIXED, 200);
     }
     for step in 0..9 {
         world.append(KEYED, [500, 900, 200][step % 3]);

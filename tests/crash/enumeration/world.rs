@@ -156,7 +156,8 @@ fn append(ledger: &Mutex<Ledger>, log: &Log, producer: Producer, now_ms: i64, bo
     }
 }
 
-/// A log that is told to be durable while it is open syncs each append by itself.
+/// A log that is told to be durable while it is open syncs each append by itself until it joins the
+/// journal.
 fn durable_at_once(ledger: &Mutex<Ledger>, log: &Log, appended: Appended) {
     if !log.is_journaled()
         && log.config().durability == Durability::Journal
@@ -382,27 +383,6 @@ impl World {
         }
     }
 
-    /// Cuts the last record of a log that bypasses the journal.
-    pub(crate) fn cut(&self, topic: &str) {
-        let Some(log) = self.log(topic).filter(|log| !log.is_journaled()) else {
-            return;
-        };
-        let offsets = log.offsets();
-        let to = offsets.log_end_offset - 1;
-        if to < offsets.log_start_offset {
-            return;
-        }
-        if let Some(topic) = self.ledger.lock().topics.get_mut(topic) {
-            topic.acknowledged = topic.acknowledged.min(to);
-            topic.durable = topic.durable.min(to);
-        }
-        if log.truncate_to(to).is_ok()
-            && let Some(topic) = self.ledger.lock().topics.get_mut(topic)
-        {
-            topic.sent.truncate(index(to));
-        }
-    }
-
     /// Compacts the topic that is, in small steps.
     pub(crate) fn compact(&self) {
         const MOST_KEY_BYTES: usize = 64 << 10;
@@ -444,8 +424,10 @@ impl World {
                 && let Some(topic) = self.ledger.lock().topics.get_mut(name)
             {
                 topic.durable = topic.acknowledged;
+                topic.journaled = log.is_journaled();
             }
         }
+        self.watch(MIXED, Vec::new());
     }
 
     pub(crate) fn close(&mut self) {

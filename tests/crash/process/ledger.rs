@@ -11,6 +11,8 @@ pub(crate) struct Ledger {
     sent: usize,
     /// Numbers of the acknowledged records, by offset.
     acknowledged: Vec<(i64, usize)>,
+    /// What is below was deleted.
+    start: i64,
 }
 
 impl Ledger {
@@ -19,11 +21,18 @@ impl Ledger {
             topic,
             sent: 0,
             acknowledged: Vec::new(),
+            start: 0,
         }
     }
 
     pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged.len()
+    }
+
+    /// All records below `start` were deleted.
+    pub(crate) fn deleted(&mut self, start: i64) {
+        self.start = start;
+        self.acknowledged.retain(|(offset, _)| *offset >= start);
     }
 
     /// Sends the next record.
@@ -37,9 +46,10 @@ impl Ledger {
 
     /// Fails unless every acknowledged record is at its offset, and nothing is there that was not sent.
     pub(crate) fn check(&self, connection: &mut Connection) {
-        let read = connection.read_all(self.topic, 0).expect("readable");
+        let read = connection.read_from(self.topic, 0, self.start);
+        let read = read.expect("readable");
         for (offset, number) in &self.acknowledged {
-            let at = usize::try_from(*offset).expect("an offset");
+            let at = usize::try_from(offset - self.start).expect("an offset");
             let found = read.get(at).unwrap_or_else(|| {
                 panic!(
                     "record {number} was acknowledged at {offset}, the log ends at {}",

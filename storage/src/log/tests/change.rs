@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::Durability;
-use crate::disk::OsDisk;
-use crate::error::{AppendError, ChangeError, ReadError};
+use crate::error::{ChangeError, ReadError};
 
 /// A log with twelve batches of three records in segments of five batches.
 fn twelve(disk: &MemoryDisk) -> Arc<Log> {
@@ -93,67 +92,6 @@ fn a_scanned_log_that_lost_what_its_start_says_begins_anew_there() {
     );
     let opened = try_open(&disk_of(&left), small_segments(), Tail::Clean);
     assert!(matches!(opened, Err(OpenError::Quarantined { .. })));
-}
-
-#[test]
-fn an_earlier_end_is_at_a_batch() {
-    for (to, end, segments) in [
-        (40, 36, vec![0, 15, 30]),
-        (36, 36, vec![0, 15, 30]),
-        (35, 33, vec![0, 15, 30]),
-        (30, 30, vec![0, 15, 30]),
-        (29, 27, vec![0, 15]),
-        (4, 3, vec![0]),
-        (0, 0, vec![0]),
-    ] {
-        let log = twelve(&MemoryDisk::durable());
-        log.truncate_to(to).unwrap();
-        assert_eq!(log.offsets().log_end_offset, end);
-        assert_eq!(log.offsets().high_watermark, end);
-        assert_eq!(bases(&log), segments);
-        log.append(Spec::plain(3, 139).batch(), 0).unwrap();
-        assert_eq!(log.offsets().log_end_offset, end + 3);
-        assert_eq!(
-            read_all(&log, 300).len(),
-            usize::try_from(end / 3).unwrap() + 1
-        );
-    }
-}
-
-#[test]
-fn what_a_reader_holds_outlives_the_cut() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path().join("topic-0");
-    let config = small_segments();
-    let disk = Arc::new(OsDisk::new());
-    let log = Log::open(disk, &dir, identity(), config, 1, None, Tail::Clean).unwrap();
-    for _ in 0..12 {
-        log.append(Spec::plain(3, 139).batch(), 0).unwrap();
-    }
-    let held = log.read(30, 1_000, true, Bound::HighWatermark).unwrap();
-    let before = held.records.to_vec();
-    log.truncate_to(31).unwrap();
-    log.append(Spec::plain(1, 900).batch(), 0).unwrap();
-    assert_eq!(&held.records[..], before);
-}
-
-#[test]
-fn a_truncated_producer_may_send_again() {
-    let log = open(&MemoryDisk::durable(), small_segments(), Tail::Clean);
-    let spec = |sequence| Spec {
-        producer: Some((5, 0, sequence)),
-        ..Spec::plain(1, 139)
-    };
-    for sequence in 0..12 {
-        log.append(spec(sequence).batch(), 0).unwrap();
-    }
-    log.truncate_to(8).unwrap();
-    assert!(log.append(spec(7).batch(), 0).unwrap().duplicate);
-    assert!(matches!(
-        log.append(spec(9).batch(), 0),
-        Err(AppendError::OutOfOrderSequence { last: 7, .. })
-    ));
-    assert_eq!(log.append(spec(8).batch(), 0).unwrap().base_offset, 8);
 }
 
 #[test]

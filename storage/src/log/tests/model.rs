@@ -31,7 +31,6 @@ enum Step {
     Crash(u64),
     /// Per mille of the way from start to end.
     AdvanceLogStart(i64),
-    TruncateTo(i64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -53,7 +52,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => lost.clone().prop_map(Step::Restart),
         1 => lost.prop_map(Step::Crash),
         1 => (0..=1_000_i64).prop_map(Step::AdvanceLogStart),
-        1 => (0..=1_000_i64).prop_map(Step::TruncateTo),
     ]
 }
 
@@ -207,22 +205,6 @@ impl Run {
                 let to = self.share(*share);
                 assert_eq!(self.log().advance_log_start(to).unwrap(), to);
                 self.log_start_offset = to;
-            }
-            Step::TruncateTo(share) => {
-                let to = self.share(*share);
-                let result = self.log().truncate_to(to);
-                let end = self
-                    .batches
-                    .iter()
-                    .find(|batch| batch.last_offset() >= to)
-                    .map_or(to, |batch| batch.base_offset);
-                if end < self.log_start_offset {
-                    assert!(result.is_err());
-                } else {
-                    result.unwrap();
-                    self.batches.retain(|batch| batch.base_offset < end);
-                    self.flushed = self.flushed.min(end);
-                }
             }
         }
     }

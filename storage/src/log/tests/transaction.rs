@@ -35,7 +35,6 @@ enum Step {
     /// Open without a close.
     Crash(u64),
     AdvanceLogStart(i64),
-    TruncateTo(i64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -49,7 +48,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => lost.clone().prop_map(Step::Restart),
         1 => lost.prop_map(Step::Crash),
         1 => (0..=1_000_i64).prop_map(Step::AdvanceLogStart),
-        1 => (0..=1_000_i64).prop_map(Step::TruncateTo),
     ]
 }
 
@@ -156,26 +154,6 @@ impl Run {
         self.flushed = self.end();
     }
 
-    fn truncate(&mut self, to: i64) {
-        let end = self.batches.iter().find(|batch| batch.end > to);
-        let end = end.map_or(to, |batch| batch.base_offset);
-        let result = self.log().truncate_to(to);
-        if end < self.log_start_offset {
-            assert!(result.is_err());
-            return;
-        }
-        result.unwrap();
-        self.batches.retain(|batch| batch.base_offset < end);
-        self.flushed = self.flushed.min(end);
-        self.sequences.clear();
-        for batch in &self.batches {
-            if let Kind::Data { producer } = batch.kind {
-                let records = i32::try_from(batch.end - batch.base_offset).unwrap();
-                *self.sequences.entry(producer).or_default() += records;
-            }
-        }
-    }
-
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Write { producer, records } => self.write(producer, records),
@@ -205,7 +183,6 @@ impl Run {
                 let to = self.share(share);
                 self.log_start_offset = self.log().advance_log_start(to).unwrap();
             }
-            Step::TruncateTo(share) => self.truncate(self.share(share)),
         }
     }
 

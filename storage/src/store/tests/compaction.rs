@@ -10,8 +10,12 @@ use ottla_protocol::record::{
 use super::*;
 use crate::cleaner::Next;
 use crate::config::Compaction;
-use crate::disk::simulated::{Call, Loss, Operation, SECTORS, SimulatedDisk, Snapshot};
+use crate::disk::simulated::{
+    Call, Fault, FaultKind, Loss, Operation, SECTORS, SimulatedDisk, Snapshot,
+};
+use crate::inspect::{PartitionContents, SegmentContents, inspect};
 use crate::log::Marker;
+use crate::repair::repair;
 
 const TOPICS: [&str; 2] = ["a", "cached"];
 /// Losses made of each moment, and of one at which segments give way to another.
@@ -408,4 +412,74 @@ fn a_full_disk_ends_a_compaction_and_nothing_else() {
     );
     let mut cleaning = world.store.next_cleaning(1 << 20, 1).unwrap().unwrap();
     while cleaning.step(1 << 20).unwrap().next != Next::Finished {}
+}
+
+/// A closed directory of which a compaction was about to replace some segments, and its map.
+fn interrupted_swap() -> (SimulatedDisk, BTreeMap<u8, u8>) {
+    let disk = SimulatedDisk::new();
+    let mut world = World::new(disk.clone(), Ledgers::default());
+    // The second compaction makes one of those that the first one left small.
+    for round in 0..40 {
+        world.write("a", None, &[1, 2, round % 9]);
+        if round == 20 {
+            world.clean();
+        }
+    }
+    let map = read_map(&world.log("a"));
+    let mut cleaning = world.store.next_cleaning(1 << 20, 20).unwrap().unwrap();
+    disk.inject(Fault {
+        operation: Some(Operation::Remove),
+        path: ".log".to_owned(),
+        after: 1,
+        kind: FaultKind::Io,
+        lasting: false,
+    });
+    while matches!(cleaning.step(1 << 20), Ok(step) if step.next != Next::Finished) {}
+    drop(cleaning);
+    disk.heal();
+    world.store.close().unwrap();
+    let shown = inspect_a(&disk);
+    assert!(shown.segments.iter().any(|segment| segment.is_swap));
+    (disk, map)
+}
+
+fn inspect_a(disk: &SimulatedDisk) -> PartitionContents {
+    let contents = inspect(disk, Path::new(DIR)).unwrap();
+    let named = |partition: &PartitionContents| partition.identity.topic == "a";
+    contents.partitions.into_iter().find(named).unwrap()
+}
+
+#[test]
+fn an_interrupted_swap_is_shown_as_the_next_start_finishes_it() {
+    let (disk, map) = interrupted_swap();
+    let shown = inspect_a(&disk);
+    assert_eq!(shown.damage, []);
+    drop(open_store(&disk).unwrap());
+    let finished = inspect_a(&disk);
+    let plain = |segment: &SegmentContents| SegmentContents {
+        is_swap: false,
+        ..segment.clone()
+    };
+    assert_eq!(
+        shown.segments.iter().map(plain).collect::<Vec<_>>(),
+        finished.segments
+    );
+    assert_eq!(
+        read_map(&open_store(&disk).unwrap().log("a", 0).unwrap()),
+        map
+    );
+}
+
+#[test]
+fn a_repair_finishes_an_interrupted_swap_and_loses_nothing() {
+    let (disk, map) = interrupted_swap();
+    let repaired = repair(&disk, Path::new(DIR), "a-0").unwrap();
+    assert_eq!((repaired.lost, repaired.kept_in), (Vec::new(), None));
+    let shown = inspect_a(&disk);
+    assert_eq!(shown.damage, []);
+    assert!(!shown.segments.iter().any(|segment| segment.is_swap));
+    assert_eq!(
+        read_map(&open_store(&disk).unwrap().log("a", 0).unwrap()),
+        map
+    );
 }
