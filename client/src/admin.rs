@@ -1,65 +1,39 @@
-//! Administration: topics, configurations, groups, offsets, the cluster.
+//! Administration: topics, configurations, groups, offsets, transactions, the cluster.
 //!
 //! Calls about several things give an outcome for each; the call itself fails only when no broker
 //! answered. All calls are repeated until `default.api.timeout.ms` while that can help.
 
+mod cluster;
+mod configs;
 mod groups;
 mod offsets;
 mod topics;
+mod transactions;
 
 use std::collections::BTreeMap;
 
-use ottla_protocol::message::{
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeConfigsResource, RequestMessage,
-};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::message::RequestMessage;
 
 use crate::client::Client;
+use crate::cluster::{Coordinated, Lane, Topics};
 use crate::error::{Error, check};
+use crate::metadata::TopicPartition;
 use crate::retry::Attempt;
-use crate::transport::Endpoint;
 
-pub use groups::{GroupDescription, GroupListing, GroupMember};
+pub use cluster::{ClusterDescription, Features, LogDir};
+pub use configs::{
+    ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym, ConfigType,
+};
+pub use groups::{GroupDescription, GroupFilter, GroupListing, GroupMember};
 pub use offsets::{CommittedOffset, FoundOffset, OffsetSpec};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
+pub use transactions::{
+    ProducerState, TransactionDescription, TransactionFilter, TransactionListing,
+};
 
 /// Outcomes by the name of what they are about.
 pub type Outcomes<T> = BTreeMap<String, Result<T, Error>>;
-
-/// Whose configuration is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigResource {
-    /// A topic.
-    Topic(String),
-    /// A broker, by its id.
-    Broker(i32),
-}
-
-/// An entry of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigEntry {
-    /// The value; none when it is withheld or not set.
-    pub value: Option<String>,
-    /// Whether the entry cannot be changed.
-    pub read_only: bool,
-    /// Whether the value is a secret.
-    pub is_sensitive: bool,
-    /// Whether nobody set the value.
-    pub is_default: bool,
-}
-
-/// The cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterDescription {
-    /// The id of the cluster.
-    pub cluster_id: String,
-    /// The broker that controls the cluster, if there is one.
-    pub controller_id: Option<i32>,
-    /// Where its brokers are, by their ids.
-    pub brokers: BTreeMap<i32, Endpoint>,
-}
-
-/// The source of a value that nobody set, as DescribeConfigs says it.
-const DEFAULT_CONFIG: i8 = 5;
 
 /// A handle for administration. Made by [`Client::admin`].
 #[derive(Clone)]
@@ -100,6 +74,73 @@ impl Admin {
             .await
     }
 
+    /// The brokers that are known.
+    fn nodes(&self) -> Vec<i32> {
+        let metadata = self.client.cluster().metadata();
+        metadata.brokers.keys().copied().collect()
+    }
+
+    /// Sends `request` to one broker, in version `floor` or newer, until it gives an answer in
+    /// which `code` finds no error that passes.
+    async fn node<R: RequestMessage + Clone>(
+        &self,
+        operation: &'static str,
+        node: i32,
+        request: R,
+        floor: i16,
+        code: impl Fn(&R::Response) -> ErrorCode,
+    ) -> Result<R::Response, Error> {
+        let cluster = self.client.cluster();
+        let (code, request) = (&code, &request);
+        cluster
+            .retry(operation, cluster.deadline(), || async move {
+                let connection = cluster.node(node, Lane::GENERAL).await;
+                let connection = connection.map_err(|error| error.error)?;
+                if connection.serves_less(R::API_KEY, floor) {
+                    let text = format!("{operation} of version {floor}");
+                    return Err(Error::Unsupported(text).into());
+                }
+                let timeout = cluster.config.request_timeout;
+                let answer = connection.call(request.clone(), i16::MAX, timeout).await;
+                let response = answer.map_err(|error| error.error)?;
+                unless_it_passes(operation, code(&response))?;
+                Ok(response)
+            })
+            .await
+    }
+
+    /// Sends `request` to the leader of `partition`, whoever that comes to be, until it gives an
+    /// answer in which `code` finds no error that passes.
+    async fn leader<R: RequestMessage + Clone>(
+        &self,
+        operation: &'static str,
+        partition: &TopicPartition,
+        request: R,
+        code: impl Fn(&R::Response) -> ErrorCode,
+    ) -> Result<R::Response, Error> {
+        let cluster = self.client.cluster();
+        let deadline = cluster.deadline();
+        let topic = Topics::Named([partition.topic.clone()].into());
+        let (code, request, topic) = (&code, &request, &topic);
+        let mut is_first = true;
+        let attempt = || {
+            let refresh = !std::mem::take(&mut is_first);
+            async move {
+                if refresh {
+                    cluster.refresh(topic, false).await?;
+                }
+                let leader = cluster.leader(partition, deadline).await?;
+                let timeout = cluster.config.request_timeout;
+                let (node, lane) = (leader.node_id, Lane::GENERAL);
+                let answer = cluster.call(node, lane, request.clone(), i16::MAX, timeout);
+                let response = answer.await.map_err(|error| error.error)?;
+                unless_it_passes(operation, code(&response))?;
+                Ok(response)
+            }
+        };
+        cluster.retry(operation, deadline, attempt).await
+    }
+
     /// Sends `request` to the coordinator of `group` until it gives an answer in which `code` finds
     /// no error that passes.
     async fn coordinator<R: RequestMessage + Clone>(
@@ -108,103 +149,42 @@ impl Admin {
         group: &str,
         request: R,
         cap: i16,
-        code: impl Fn(&R::Response) -> ottla_protocol::ErrorCode,
+        code: impl Fn(&R::Response) -> ErrorCode,
     ) -> Result<R::Response, Error> {
+        let of = Coordinated::Group(group);
+        let answer = self.coordinator_of(operation, of, request, cap, code).await;
+        answer.map(|(_, response)| response)
+    }
+
+    /// As [`coordinator`](Self::coordinator) of anything that has one; also gives the broker that
+    /// it is.
+    async fn coordinator_of<R: RequestMessage + Clone>(
+        &self,
+        operation: &'static str,
+        of: Coordinated<'_>,
+        request: R,
+        cap: i16,
+        code: impl Fn(&R::Response) -> ErrorCode,
+    ) -> Result<(i32, R::Response), Error> {
         let cluster = self.client.cluster();
         let timeout = cluster.config.request_timeout;
-        let code = &code;
-        let request = &request;
+        let (code, request) = (&code, &request);
         cluster
             .retry(operation, cluster.deadline(), || async move {
-                let node = cluster.find_coordinator(group).await?;
-                let lane = crate::cluster::Lane::GENERAL;
-                let response = cluster
-                    .call(node, lane, request.clone(), cap, timeout)
-                    .await
-                    .map_err(|error| Attempt::from(error.error))?;
-                match code(&response) {
-                    passing if passing.is_retriable() => Err(check(operation, passing, None)
-                        .err()
-                        .unwrap_or(Error::Closed)
-                        .into()),
-                    _ => Ok(response),
-                }
+                let node = cluster.find_coordinator_of(of).await?;
+                let answer = cluster.call(node, Lane::GENERAL, request.clone(), cap, timeout);
+                let response = answer.await.map_err(|error| error.error)?;
+                unless_it_passes(operation, code(&response))?;
+                Ok((node, response))
             })
             .await
     }
+}
 
-    /// Shows the cluster.
-    ///
-    /// # Errors
-    /// [`Error::Timeout`], [`Error::Refused`].
-    ///
-    /// # Cancel safety
-    /// Nothing is changed.
-    pub async fn describe_cluster(&self) -> Result<ClusterDescription, Error> {
-        let request = DescribeClusterRequest::default();
-        let response = self.any("DescribeCluster", request).await?;
-        check(
-            "DescribeCluster",
-            response.error_code,
-            response.error_message.as_deref(),
-        )?;
-        let brokers = response.brokers.into_iter().filter_map(|broker| {
-            let port = u16::try_from(broker.port).ok()?;
-            Some((
-                broker.broker_id,
-                Endpoint {
-                    host: broker.host.to_string(),
-                    port,
-                },
-            ))
-        });
-        Ok(ClusterDescription {
-            cluster_id: response.cluster_id.to_string(),
-            controller_id: Some(response.controller_id).filter(|id| *id >= 0),
-            brokers: brokers.collect(),
-        })
-    }
-
-    /// Shows the configuration of a topic or broker, by entry.
-    ///
-    /// # Errors
-    /// [`Error::Timeout`]; [`Error::Refused`] when there is no such topic or broker.
-    ///
-    /// # Cancel safety
-    /// Nothing is changed.
-    pub async fn describe_configs(
-        &self,
-        resource: ConfigResource,
-    ) -> Result<BTreeMap<String, ConfigEntry>, Error> {
-        let (resource_type, resource_name) = match resource {
-            ConfigResource::Topic(name) => (2, name),
-            ConfigResource::Broker(id) => (4, id.to_string()),
-        };
-        let request = DescribeConfigsRequest {
-            resources: vec![DescribeConfigsResource {
-                resource_type,
-                resource_name: resource_name.into(),
-                configuration_keys: None,
-            }],
-            ..DescribeConfigsRequest::default()
-        };
-        let response = self.any("DescribeConfigs", request).await?;
-        let missing = || Error::Corrupt("no configuration in the answer".to_owned());
-        let result = response.results.into_iter().next().ok_or_else(missing)?;
-        check(
-            "DescribeConfigs",
-            result.error_code,
-            result.error_message.as_deref(),
-        )?;
-        let entry = |entry: ottla_protocol::message::DescribeConfigsResourceResult| {
-            let described = ConfigEntry {
-                value: entry.value.map(|value| value.to_string()),
-                read_only: entry.read_only,
-                is_sensitive: entry.is_sensitive,
-                is_default: entry.config_source == DEFAULT_CONFIG,
-            };
-            (entry.name.to_string(), described)
-        };
-        Ok(result.configs.into_iter().map(entry).collect())
+/// An attempt that another may improve on, if this code says so.
+fn unless_it_passes(operation: &'static str, code: ErrorCode) -> Result<(), Attempt> {
+    match check(operation, code, None) {
+        Err(error) if code.is_retriable() => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
     }
 }

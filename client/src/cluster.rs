@@ -15,6 +15,7 @@ use ottla_protocol::message::{
 };
 use parking_lot::RwLock;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::config::ClientConfig;
 use crate::connection::Connection;
@@ -42,6 +43,8 @@ impl Lane {
 pub(crate) enum Topics {
     All,
     Named(BTreeSet<Arc<str>>),
+    /// By their ids; a broker does not take names beside them.
+    Identified(BTreeSet<Uuid>),
 }
 
 /// What a broker coordinates.
@@ -209,6 +212,14 @@ impl Cluster {
                     .map(|name| MetadataRequestTopic {
                         name: Some((&**name).into()),
                         ..MetadataRequestTopic::default()
+                    })
+                    .collect(),
+            ),
+            Topics::Identified(ids) => Some(
+                ids.iter()
+                    .map(|topic_id| MetadataRequestTopic {
+                        topic_id: *topic_id,
+                        name: None,
                     })
                     .collect(),
             ),

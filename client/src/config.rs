@@ -17,7 +17,8 @@ pub use error::ConfigError;
 use table::settings;
 pub(crate) use value::Value;
 pub use value::{
-    Acks, AssignmentStrategy, AutoOffsetReset, IsolationLevel, KeyHash, List, SecurityProtocol,
+    Acks, AssignmentStrategy, AutoOffsetReset, GroupProtocol, IsolationLevel, KeyHash, List,
+    SecurityProtocol,
 };
 
 const fn ms(ms: u64) -> Duration {
@@ -110,9 +111,16 @@ settings! {
         group_id: Option<String> = None, "group.id";
         /// The static identity of the member (KIP-345).
         group_instance_id: Option<String> = None, "group.instance.id";
-        /// Without a heartbeat for this long the member is taken for dead.
+        /// How the members of the group come to their partitions.
+        group_protocol: GroupProtocol = GroupProtocol::Classic, "group.protocol";
+        /// How the broker divides partitions with the consumer protocol: `uniform`, `range`, or
+        /// what else it has; none for its default.
+        group_remote_assignor: Option<String> = None, "group.remote.assignor";
+        /// Without a heartbeat for this long the member is taken for dead. With the consumer
+        /// protocol the broker decides, by its `group.consumer.session.timeout.ms`.
         session_timeout: Duration = ms(45_000), "session.timeout.ms";
-        /// Time between heartbeats.
+        /// Time between heartbeats. With the consumer protocol the broker decides, by its
+        /// `group.consumer.heartbeat.interval.ms`.
         heartbeat_interval: Duration = ms(3_000), "heartbeat.interval.ms";
         /// How long delivered records may be without progress before the member leaves. Also how
         /// long members have to join again in a rebalance.
@@ -141,7 +149,7 @@ settings! {
         auto_offset_reset: AutoOffsetReset = AutoOffsetReset::Latest, "auto.offset.reset";
         /// Which records are seen.
         isolation_level: IsolationLevel = IsolationLevel::ReadUncommitted, "isolation.level";
-        /// How partitions are divided, best first.
+        /// How the leader of a classic group divides partitions, best first.
         assignment_strategy: List<AssignmentStrategy> =
             List(vec![AssignmentStrategy::Range, AssignmentStrategy::CooperativeSticky]),
             "partition.assignment.strategy";
@@ -179,7 +187,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
         "partitioner.class",
         "choose partitioner.key.hash or give records a partition",
     ),
-    ("group.protocol", "only the classic protocol is implemented"),
     ("sasl.mechanism", "only PLAINTEXT is implemented"),
     ("sasl.jaas.config", "only PLAINTEXT is implemented"),
 ];
@@ -244,6 +251,7 @@ impl ConsumerConfig {
         if self.heartbeat_interval >= self.session_timeout {
             return conflict("heartbeat.interval.ms must be below session.timeout.ms");
         }
+        self.validate_protocol()?;
         if self.max_poll_records == 0 {
             return conflict("max.poll.records must be at least 1");
         }
@@ -254,6 +262,30 @@ impl ConsumerConfig {
             return conflict("consumer.buffer.memory must be at least max.partition.fetch.bytes");
         }
         Ok(())
+    }
+
+    /// Settings of the one protocol have no place beside the other.
+    fn validate_protocol(&self) -> Result<(), ConfigError> {
+        let default = Self::default();
+        let misplaced = match self.group_protocol {
+            GroupProtocol::Classic => {
+                [(self.group_remote_assignor.is_some()).then_some("group.remote.assignor")].to_vec()
+            }
+            GroupProtocol::Consumer => vec![
+                (self.session_timeout != default.session_timeout).then_some("session.timeout.ms"),
+                (self.heartbeat_interval != default.heartbeat_interval)
+                    .then_some("heartbeat.interval.ms"),
+                (self.assignment_strategy != default.assignment_strategy)
+                    .then_some("partition.assignment.strategy"),
+            ],
+        };
+        match misplaced.into_iter().flatten().next() {
+            Some(name) => Err(ConfigError::Conflict(format!(
+                "{name} cannot be set with group.protocol={}",
+                self.group_protocol.show()
+            ))),
+            None => Ok(()),
+        }
     }
 }
 

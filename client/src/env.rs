@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// The first wall-clock moment of a seeded client: 2024-01-01T00:00:00Z.
 const VIRTUAL_START_MS: i64 = 1_704_067_200_000;
@@ -61,6 +62,13 @@ impl Env {
     /// A random number.
     pub(crate) fn random(&self) -> u64 {
         self.0.rng.lock().next_u64()
+    }
+
+    /// A random id.
+    pub(crate) fn uuid(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.0.rng.lock().fill_bytes(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
 
     /// A random number from 0 up to, not including, 1.

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic, OffsetCommitRequest,
     OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
     OffsetFetchResponse,
 };
+use ottla_protocol::{ApiKey, ErrorCode};
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Lane, Topics};
 use crate::config::IsolationLevel;
 use crate::consumer::ConsumerGroupMetadata;
 use crate::env::millis_i32;
-use crate::error::{Error, check};
+use crate::error::{CallError, Error, check};
 use crate::metadata::TopicPartition;
 use crate::retry::Attempt;
 
@@ -38,6 +38,13 @@ pub enum OffsetSpec {
     /// That of the first record whose timestamp, in milliseconds since the Unix epoch, is not
     /// older than this.
     Timestamp(i64),
+    /// That of the oldest record on the broker's own disks (KIP-405); where no records are kept
+    /// elsewhere, that of the oldest.
+    EarliestLocal,
+    /// That of the newest record that is kept elsewhere (KIP-1005).
+    LatestTiered,
+    /// That of the oldest record that is to be kept elsewhere and is not yet (KIP-1023).
+    EarliestPendingUpload,
 }
 
 /// An offset of a log.
@@ -184,10 +191,17 @@ async fn ask_leader(
         timeout_ms: millis_i32(timeout),
     };
     let missing = Error::Corrupt("a partition is not in the answer".to_owned());
-    let answer = cluster
-        .call(node, Lane::GENERAL, request, i16::MAX, timeout)
-        .await;
-    let (topics, missing) = match answer {
+    let floors = wanted.iter().map(|(_, spec, _)| spec.floor());
+    let floor = floors.max().unwrap_or_default();
+    let answer = async {
+        let connection = cluster.node(node, Lane::GENERAL).await?;
+        if connection.serves_less(ApiKey::ListOffsets, floor) {
+            let text = format!("ListOffsets of version {floor}");
+            return Err(CallError::unsent(Error::Unsupported(text)));
+        }
+        connection.call(request, i16::MAX, timeout).await
+    };
+    let (topics, missing) = match answer.await {
         Ok(response) => (response.topics, missing),
         Err(error) => (Vec::new(), error.error),
     };
@@ -219,6 +233,20 @@ impl OffsetSpec {
             Self::Earliest => -2,
             Self::MaxTimestamp => -3,
             Self::Timestamp(timestamp) => timestamp.max(0),
+            Self::EarliestLocal => -4,
+            Self::LatestTiered => -5,
+            Self::EarliestPendingUpload => -6,
+        }
+    }
+
+    /// The oldest version of ListOffsets that knows this.
+    fn floor(self) -> i16 {
+        match self {
+            Self::Latest | Self::Earliest | Self::Timestamp(_) => 0,
+            Self::MaxTimestamp => 7,
+            Self::EarliestLocal => 8,
+            Self::LatestTiered => 9,
+            Self::EarliestPendingUpload => 11,
         }
     }
 }

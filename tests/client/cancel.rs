@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::Poll;
 
-use ottla_client::admin::{CommittedOffset, ConfigResource, NewTopic, OffsetSpec};
+use ottla_client::admin::{
+    CommittedOffset, ConfigChange, ConfigResource, NewTopic, OffsetSpec, TransactionFilter,
+};
 use ottla_client::config::{AutoOffsetReset, IsolationLevel, ProducerConfig};
 use ottla_client::{ConsumerGroupMetadata, Error, Event, Producer, ProducerRecord, TopicPartition};
 
@@ -370,4 +372,51 @@ async fn dropped_calls_of_the_administrator_can_be_made_again() {
     );
     let gone = dropped_everywhere(async |_| admin.delete_topics([&name]).await).await;
     gone.unwrap();
+}
+
+#[tokio::test]
+async fn calls_about_configurations_transactions_and_members_may_be_dropped() {
+    let Some(stage) = Stage::new().await else {
+        return;
+    };
+    let admin = stage.client.admin();
+    let topic = stage.topic(1).await;
+    let partition = TopicPartition::new(topic.as_str(), 0);
+    let resource = ConfigResource::Topic(topic);
+    let change = || [("retention.ms", ConfigChange::Set("5000".to_owned()))];
+    dropped_everywhere(async |_| admin.validate_configs(&resource, change()).await)
+        .await
+        .unwrap();
+    dropped_everywhere(async |_| admin.alter_configs(&resource, change()).await)
+        .await
+        .unwrap();
+    dropped_everywhere(async |_| admin.describe_features().await)
+        .await
+        .unwrap();
+    let cluster = admin.describe_cluster().await.unwrap();
+    let id = *cluster.brokers.keys().next().unwrap();
+    dropped_everywhere(async |_| admin.describe_log_dirs(id).await)
+        .await
+        .unwrap();
+    let all = TransactionFilter::new();
+    dropped_everywhere(async |_| admin.list_transactions(&all).await)
+        .await
+        .unwrap();
+    dropped_everywhere(async |_| admin.describe_producers(&partition).await)
+        .await
+        .unwrap();
+    let unknown = dropped_everywhere(async |_| admin.describe_transaction("none").await).await;
+    assert!(unknown.is_err());
+    let level = IsolationLevel::ReadUncommitted;
+    let wanted = BTreeMap::from([(partition.clone(), OffsetSpec::Earliest)]);
+    dropped_everywhere(async |_| admin.list_offsets(&wanted, level).await)
+        .await
+        .unwrap();
+    let group = stage.name("group");
+    let offsets = BTreeMap::from([(partition, CommittedOffset::new(0))]);
+    admin.alter_group_offsets(&group, &offsets).await.unwrap();
+    let removed = dropped_everywhere(async |_| admin.remove_all_group_members(&group).await).await;
+    assert!(removed.unwrap().is_empty());
+    let stranger = dropped_everywhere(async |_| admin.remove_group_members(&group, ["x"]).await);
+    assert!(stranger.await.unwrap()["x"].is_err());
 }

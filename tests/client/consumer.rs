@@ -6,7 +6,7 @@ mod reading;
 
 use std::time::Duration;
 
-use ottla_client::config::{AutoOffsetReset, ConsumerConfig};
+use ottla_client::config::{AutoOffsetReset, ConsumerConfig, GroupProtocol};
 use ottla_client::consumer::{Consumer, ConsumerBuilder, Event, Records};
 use ottla_client::{ProducerRecord, TopicPartition};
 
@@ -17,10 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// From the oldest record on, with short pauses.
 fn earliest(config: ConsumerConfig) -> ConsumerConfig {
-    config
+    let config = config
         .auto_offset_reset(AutoOffsetReset::Earliest)
-        .heartbeat_interval(Duration::from_millis(100))
-        .fetch_max_wait(Duration::from_millis(100))
+        .fetch_max_wait(Duration::from_millis(100));
+    match config.group_protocol {
+        GroupProtocol::Classic => config.heartbeat_interval(Duration::from_millis(100)),
+        // The broker says when.
+        GroupProtocol::Consumer => config,
+    }
 }
 
 async fn event(consumer: &mut Consumer) -> Event {
@@ -49,6 +53,23 @@ async fn values(consumer: &mut Consumer, count: usize) -> Vec<String> {
         consumer.ack(&records);
     }
     values
+}
+
+/// Gives back what it is asked for until it has `count` partitions.
+pub async fn holds(consumer: &mut Consumer, count: usize) {
+    let settled = async {
+        while consumer.assignment().len() != count {
+            // No event tells that what was given back is gone.
+            let next = tokio::time::timeout(Duration::from_millis(50), consumer.next_event());
+            if let Ok(event) = next.await
+                && let Event::Revoking(revoking) = event.unwrap()
+            {
+                revoking.done();
+            }
+        }
+    };
+    let settled = tokio::time::timeout(PATIENCE, settled).await;
+    assert!(settled.is_ok(), "it has {:?}", consumer.assignment());
 }
 
 async fn assigned(consumer: &mut Consumer) -> Vec<TopicPartition> {

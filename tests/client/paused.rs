@@ -3,6 +3,7 @@
 mod cancel;
 mod faults;
 mod faulty;
+mod members;
 mod poll_interval;
 mod producing;
 mod rebalance;
@@ -11,26 +12,51 @@ use std::time::Duration;
 
 use ottla_broker::Broker;
 use ottla_client::admin::NewTopic;
-use ottla_client::config::{AutoOffsetReset, ConsumerConfig};
+use ottla_client::config::{AutoOffsetReset, ConsumerConfig, GroupProtocol};
 use ottla_client::consumer::{Consumer, ConsumerBuilder, Event, Records};
 use ottla_client::{Client, ProducerRecord, TopicPartition};
+use ottla_protocol::message::Request;
+
+use crate::stage::with_protocol;
+use faulty::{Fate, Faulty};
 
 /// A broker and a client of it, with a seed.
 pub struct World {
     broker: Broker,
     client: Client,
+    protocol: GroupProtocol,
 }
 
 const TOPIC: &str = "t";
 
 impl World {
     async fn new(partitions: i32) -> Self {
+        Self::of(GroupProtocol::Classic, partitions).await
+    }
+
+    /// A world whose client makes members of this protocol.
+    async fn of(protocol: GroupProtocol, partitions: i32) -> Self {
         let broker = Broker::builder().ephemeral().seed(1).start().await.unwrap();
         let client = Client::builder().in_process(broker.in_process()).seed(1);
-        let client = client.connect().await.unwrap();
+        let client = with_protocol(client, protocol).connect().await.unwrap();
         let topic = NewTopic::new(TOPIC).partitions(partitions);
         client.admin().create_topics([topic]).await.unwrap();
-        Self { broker, client }
+        Self {
+            broker,
+            client,
+            protocol,
+        }
+    }
+
+    /// A member of a client whose requests meet `rule`.
+    async fn member_through(
+        &self,
+        rule: impl FnMut(&Request) -> Fate + Send + 'static,
+    ) -> ConsumerBuilder {
+        let client = Client::builder().in_process(Faulty::new(self.broker.in_process(), rule));
+        let client = with_protocol(client.seed(2), self.protocol);
+        let client = client.connect().await.unwrap();
+        client.consumer("g").with(earliest).subscribe([TOPIC])
     }
 
     fn member(&self) -> ConsumerBuilder {
@@ -93,6 +119,24 @@ async fn assigned(consumer: &mut Consumer) -> Vec<TopicPartition> {
             return partitions;
         }
     }
+}
+
+/// Gives back what it is asked for until it has `count` partitions.
+async fn holds(consumer: &mut Consumer, count: usize) -> Vec<TopicPartition> {
+    for _ in 0..1000 {
+        let assignment = consumer.assignment();
+        if assignment.len() == count {
+            return assignment;
+        }
+        // No event tells that what was given back is gone.
+        let next = tokio::time::timeout(seconds(1), consumer.next_event());
+        if let Ok(event) = next.await
+            && let Event::Revoking(revoking) = event.unwrap()
+        {
+            revoking.done();
+        }
+    }
+    panic!("it has {:?}", consumer.assignment());
 }
 
 fn value(record: &ottla_client::consumer::Record) -> usize {

@@ -4,9 +4,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ottla_broker::Broker;
+use ottla_broker::config::BrokerConfig;
 use ottla_client::admin::NewTopic;
+use ottla_client::config::GroupProtocol;
 use ottla_client::{Client, ClientBuilder, Producer};
 use ottla_tests::apache_kafka;
+
+/// Members of the consumer protocol hear soon what there is for them to do.
+const QUICK_HEARTBEATS: [(&str, &str); 2] = [
+    ("group.consumer.min.heartbeat.interval.ms", "100"),
+    ("group.consumer.heartbeat.interval.ms", "100"),
+];
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
@@ -33,6 +41,31 @@ pub enum Place {
     },
 }
 
+/// Runs tests, each a function of the protocol that groups have, with both protocols.
+macro_rules! with_each_protocol {
+    (#[$test:meta] $($name:ident),+ $(,)?) => {
+        mod classic {
+            $(
+                #[$test]
+                async fn $name() {
+                    super::$name(ottla_client::config::GroupProtocol::Classic).await;
+                }
+            )+
+        }
+
+        mod consumer {
+            $(
+                #[$test]
+                async fn $name() {
+                    super::$name(ottla_client::config::GroupProtocol::Consumer).await;
+                }
+            )+
+        }
+    };
+}
+
+pub(crate) use with_each_protocol;
+
 pub fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -53,23 +86,33 @@ impl Stage {
     /// A stage with a broker of its own where the broker is Ottla. `None` where there is none: Apache Kafka is not
     /// installed.
     pub async fn new() -> Option<Self> {
+        Self::of(GroupProtocol::Classic).await
+    }
+
+    /// A stage whose client makes members of this protocol.
+    pub async fn of(protocol: GroupProtocol) -> Option<Self> {
+        let config = || BrokerConfig::from_entries(QUICK_HEARTBEATS).unwrap();
         let place = match PROGRAM {
             "client_in_process" => {
-                Place::InProcess(Broker::builder().ephemeral().start().await.unwrap())
+                let builder = Broker::builder().config(config());
+                Place::InProcess(builder.ephemeral().start().await.unwrap())
             }
             "client_apache_kafka" => Place::address(apache_kafka::bootstrap()?.to_owned(), None),
             _ => match std::env::var("OTTLA_BOOTSTRAP") {
                 Ok(bootstrap) => Place::address(bootstrap, None),
                 Err(_) => {
-                    let builder = Broker::builder().listen("127.0.0.1:0").ephemeral();
-                    let broker = builder.start().await.unwrap();
+                    let builder = Broker::builder().config(config()).listen("127.0.0.1:0");
+                    let broker = builder.ephemeral().start().await.unwrap();
                     let address = broker.local_addr().unwrap().to_string();
                     Place::address(address, Some(broker))
                 }
             },
         };
         Some(Self {
-            client: place.client().connect().await.unwrap(),
+            client: with_protocol(place.client(), protocol)
+                .connect()
+                .await
+                .unwrap(),
             place,
         })
     }
@@ -119,6 +162,15 @@ impl Stage {
     pub async fn producer(&self) -> Producer {
         self.client.producer().build().await.unwrap()
     }
+}
+
+/// A client whose consumers are members of this protocol.
+pub fn with_protocol(client: ClientBuilder, protocol: GroupProtocol) -> ClientBuilder {
+    let name = match protocol {
+        GroupProtocol::Classic => "classic",
+        GroupProtocol::Consumer => "consumer",
+    };
+    client.properties([("group.protocol", name)]).unwrap()
 }
 
 impl Place {

@@ -6,7 +6,7 @@ use ottla_tests::{Broker, Client, Consumed, Line, Log, Program, apache_kafka};
 use crate::scenarios::{commit, kafka_tool, send, small, unique};
 
 /// Sessions and heartbeats short enough for tests.
-const QUICK: &[&str] = &[
+pub const QUICK: &[&str] = &[
     "group.consumer.min.session.timeout.ms=1000",
     "group.consumer.session.timeout.ms=6000",
     "group.consumer.min.heartbeat.interval.ms=100",

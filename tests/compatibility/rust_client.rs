@@ -5,14 +5,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ottla_client::Client;
-use ottla_client::config::{AssignmentStrategy, AutoOffsetReset, ConsumerConfig};
+use ottla_client::config::{AssignmentStrategy, AutoOffsetReset, ConsumerConfig, GroupProtocol};
 use ottla_client::consumer::{ConsumerHandle, Event};
 use ottla_tests::client::JAVA;
 use ottla_tests::{Broker, Deadline, Line, Program};
 
+use crate::consumer_protocol::QUICK;
 use crate::scenarios::{send, small, unique};
 
 const PARTITIONS: usize = 4;
+
+/// How the Rust member takes part.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Classic(AssignmentStrategy),
+    /// KIP-848.
+    Consumer,
+}
 
 /// A Rust consumer on a thread of its own. It leaves when this is dropped.
 struct Member {
@@ -29,7 +38,7 @@ struct Seen {
 }
 
 impl Member {
-    fn start(broker: &Broker, group: &str, topic: &str, strategy: AssignmentStrategy) -> Self {
+    fn start(broker: &Broker, group: &str, topic: &str, protocol: Protocol) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (group, topic) = (group.to_owned(), topic.to_owned());
@@ -39,7 +48,7 @@ impl Member {
                 .enable_all()
                 .build();
             runtime.expect("a runtime").block_on(async {
-                let run = run(&bootstrap, group, topic, strategy, seen_there, stopped);
+                let run = run(&bootstrap, group, topic, protocol, seen_there, stopped);
                 run.await.expect("a consumer without errors");
             });
         });
@@ -75,7 +84,7 @@ async fn run(
     bootstrap: &str,
     group: String,
     topic: String,
-    strategy: AssignmentStrategy,
+    protocol: Protocol,
     seen: Arc<Mutex<Seen>>,
     mut stopped: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<(), ottla_client::Error> {
@@ -85,8 +94,12 @@ async fn run(
         .await?;
     let settings = |config: ConsumerConfig| {
         let earliest = config.auto_offset_reset(AutoOffsetReset::Earliest);
-        let often = earliest.heartbeat_interval(Duration::from_millis(500));
-        often.assignment_strategy([strategy])
+        match protocol {
+            Protocol::Classic(strategy) => earliest
+                .heartbeat_interval(Duration::from_millis(500))
+                .assignment_strategy([strategy]),
+            Protocol::Consumer => earliest.group_protocol(GroupProtocol::Consumer),
+        }
     };
     let consumer = client.consumer(group).with(settings).subscribe([topic]);
     let mut consumer = consumer.build().await?;
@@ -126,21 +139,26 @@ fn settle(java: &mut Program, rust: &Member) {
     );
 }
 
-fn with_java(strategy: AssignmentStrategy, java_name: &str) {
-    if !JAVA.is_here() {
-        return;
-    }
-    let broker = Broker::start();
+fn with_strategy(strategy: AssignmentStrategy, java_name: &str) {
     let assignor = format!(
         "partition.assignment.strategy=org.apache.kafka.clients.consumer.{java_name}Assignor"
     );
-    let set = ["--set", assignor.as_str()];
+    with_java(Protocol::Classic(strategy), &assignor);
+}
+
+/// One group of a Rust member and one of Java with this setting, whoever comes first.
+fn with_java(protocol: Protocol, java_setting: &str) {
+    if !JAVA.is_here() {
+        return;
+    }
+    let broker = Broker::start_own(QUICK);
+    let set = ["--set", java_setting];
     for java_leads in [true, false] {
-        let topic = unique(&JAVA, java_name);
+        let topic = unique(&JAVA, "with-rust");
         let group = format!("{topic}-group");
         JAVA.create_topic(&broker, &topic, 4);
-        let start_rust = || Member::start(&broker, &group, &topic, strategy);
-        // Who comes first leads as long as it stays.
+        let start_rust = || Member::start(&broker, &group, &topic, protocol);
+        // Who comes first leads a classic group as long as it stays.
         let (mut java, rust) = if java_leads {
             let mut java = JAVA.member(&broker, &group, &topic, &set);
             java.wait_for("it has all", |line| match line {
@@ -182,20 +200,38 @@ fn with_java(strategy: AssignmentStrategy, java_name: &str) {
 
 #[test]
 fn range_divides_a_group_of_rust_and_java() {
-    with_java(AssignmentStrategy::Range, "Range");
+    with_strategy(AssignmentStrategy::Range, "Range");
 }
 
 #[test]
 fn round_robin_divides_a_group_of_rust_and_java() {
-    with_java(AssignmentStrategy::RoundRobin, "RoundRobin");
+    with_strategy(AssignmentStrategy::RoundRobin, "RoundRobin");
 }
 
 #[test]
 fn sticky_divides_a_group_of_rust_and_java() {
-    with_java(AssignmentStrategy::Sticky, "Sticky");
+    with_strategy(AssignmentStrategy::Sticky, "Sticky");
 }
 
 #[test]
 fn cooperative_sticky_divides_a_group_of_rust_and_java() {
-    with_java(AssignmentStrategy::CooperativeSticky, "CooperativeSticky");
+    with_strategy(AssignmentStrategy::CooperativeSticky, "CooperativeSticky");
+}
+
+#[test]
+fn the_broker_divides_a_group_of_rust_and_java() {
+    with_java(Protocol::Consumer, "group.protocol=consumer");
+}
+
+/// While a group moves from the classic protocol to the new one, whoever moves first.
+#[test]
+fn a_group_has_members_of_both_protocols_in_rust_and_java() {
+    with_java(
+        Protocol::Consumer,
+        "partition.assignment.strategy=org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+    );
+    with_java(
+        Protocol::Classic(AssignmentStrategy::CooperativeSticky),
+        "group.protocol=consumer",
+    );
 }

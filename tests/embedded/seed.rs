@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ottla_broker::Broker;
 use ottla_client::admin::NewTopic;
-use ottla_client::{Client, ProducerRecord};
+use ottla_client::config::{AutoOffsetReset, ConsumerConfig, GroupProtocol};
+use ottla_client::{Client, Event, ProducerRecord};
 use ottla_protocol::StrBytes;
 use ottla_protocol::message::Request;
 use ottla_protocol::service::{Answer, Connection, Service};
@@ -65,7 +66,7 @@ impl Connection for TracedConnection {
     }
 }
 
-/// Producers that compete, members of a group that come and fall silent, and an hour that passes.
+/// Producers that compete, members of groups of both protocols that come and fall silent, and an hour that passes.
 fn run(seed: u64) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -94,9 +95,16 @@ fn run(seed: u64) -> Vec<String> {
                 tokio::spawn(async move { raw.become_member().await })
             })
             .collect();
+        let readers: Vec<_> = (0..2)
+            .map(|_| tokio::spawn(consume(client.clone())))
+            .collect();
         let producers: Vec<_> = (0..4).map(|name| produce(client.clone(), name)).collect();
         for task in producers.into_iter().map(tokio::spawn) {
             task.await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        for reader in readers {
+            reader.abort();
         }
         tokio::time::sleep(Duration::from_secs(3600)).await;
         for member in members {
@@ -118,6 +126,20 @@ async fn produce(client: Client, name: u32) {
         }
     }
     producer.flush().await.unwrap();
+}
+
+async fn consume(client: Client) {
+    let settings = |config: ConsumerConfig| {
+        let config = config.auto_offset_reset(AutoOffsetReset::Earliest);
+        config.group_protocol(GroupProtocol::Consumer)
+    };
+    let consumer = client.consumer("readers").with(settings);
+    let mut consumer = consumer.subscribe(["orders"]).build().await.unwrap();
+    while let Ok(event) = consumer.next_event().await {
+        if let Event::Records(records) = event {
+            consumer.ack(&records);
+        }
+    }
 }
 
 #[test]

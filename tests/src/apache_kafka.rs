@@ -26,8 +26,10 @@ rm -rf "$directory"
 const JAVA_OPTIONS: &str = "-Xms96m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto";
 
 /// A cleaner that does not wait, and whose buffer leaves room in a small heap: by default it has 128 MiB, and none is
-/// left when its threads are started again.
-const SETTINGS: [&str; 2] = [
+/// left when its threads are started again. Members of the consumer protocol hear soon what there is for them to do.
+const SETTINGS: [&str; 4] = [
+    "group.consumer.min.heartbeat.interval.ms=100",
+    "group.consumer.heartbeat.interval.ms=100",
     "log.cleaner.backoff.ms=50",
     "log.cleaner.dedupe.buffer.size=8388608",
 ];

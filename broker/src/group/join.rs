@@ -136,7 +136,7 @@ impl Group {
             Some(consumer) if !consumer.is_empty() => {
                 return self.join_consumer(join, ids, step);
             }
-            Some(_) => self.downgrade(step),
+            Some(_) => self.downgrade(false, step),
             None => {}
         }
         if join.request.member_id.is_empty() {

@@ -1,56 +1,70 @@
-//! Groups: list, describe, delete.
+//! Groups: list, describe, remove members, delete.
 
-use std::sync::Arc;
+mod describe;
+
+use std::collections::BTreeMap;
 
 use ottla_protocol::ErrorCode;
-use ottla_protocol::consumer_protocol::ConsumerProtocolAssignment;
 use ottla_protocol::message::{
-    DeleteGroupsRequest, DescribeGroupsRequest, DescribedGroup, ListGroupsRequest,
+    DeleteGroupsRequest, DeleteGroupsResponse, LeaveGroupRequest, LeaveGroupResponse,
+    ListGroupsRequest, MemberIdentity,
 };
 
-use super::Admin;
-use crate::cluster::Lane;
+use super::{Admin, Outcomes};
 use crate::error::{Error, check};
-use crate::metadata::TopicPartition;
-use crate::retry::Attempt;
+
+pub use describe::{GroupDescription, GroupMember};
 
 /// A group in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupListing {
     /// Its id.
     pub group_id: String,
-    /// What kind it is: `consumer` for groups of consumers.
+    /// What its members form: `consumer` for groups of consumers.
     pub protocol_type: String,
+    /// Its type in Kafka's words, as `Classic` or `Consumer`; empty when the broker does not say.
+    pub group_type: String,
     /// Its state in Kafka's words; empty when the broker does not say.
     pub state: String,
 }
 
-/// A group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupDescription {
-    /// Its id.
-    pub group_id: String,
-    /// Its state in Kafka's words.
-    pub state: String,
-    /// How partitions are divided.
-    pub protocol: String,
-    /// Its members.
-    pub members: Vec<GroupMember>,
+/// Which groups to list: all, unless something is named.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupFilter {
+    states: Vec<String>,
+    types: Vec<String>,
 }
 
-/// A member of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupMember {
-    /// Its id.
-    pub member_id: String,
-    /// Its static identity, if it has one.
-    pub group_instance_id: Option<String>,
-    /// The name that its client gives itself.
-    pub client_id: String,
-    /// Where its client connects from.
-    pub client_host: String,
-    /// What it reads.
-    pub assignment: Vec<TopicPartition>,
+impl GroupFilter {
+    /// All groups.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only groups in one of these states, in Kafka's words, as `Stable` or `Empty` (KIP-518).
+    #[must_use]
+    pub fn states<S: Into<String>>(mut self, states: impl IntoIterator<Item = S>) -> Self {
+        self.states = states.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Only groups of one of these types, in Kafka's words, as `classic` or `consumer` (KIP-848).
+    #[must_use]
+    pub fn types<S: Into<String>>(mut self, types: impl IntoIterator<Item = S>) -> Self {
+        self.types = types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The oldest version of ListGroups that filters so.
+    fn floor(&self) -> i16 {
+        match (self.states.is_empty(), self.types.is_empty()) {
+            (true, true) => 0,
+            (false, true) => 4,
+            (_, false) => 5,
+        }
+    }
 }
 
 impl Admin {
@@ -62,26 +76,34 @@ impl Admin {
     /// # Cancel safety
     /// Nothing is changed.
     pub async fn list_groups(&self) -> Result<Vec<GroupListing>, Error> {
-        let cluster = self.client.cluster();
-        let deadline = cluster.deadline();
-        let timeout = cluster.config.request_timeout;
-        let nodes: Vec<i32> = cluster.metadata().brokers.keys().copied().collect();
+        self.list_groups_that(&GroupFilter::new()).await
+    }
+
+    /// Lists the groups of all brokers that pass a filter, by id.
+    ///
+    /// # Errors
+    /// As [`list_groups`](Self::list_groups); [`Error::Unsupported`] when a broker cannot filter
+    /// so.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed.
+    pub async fn list_groups_that(&self, filter: &GroupFilter) -> Result<Vec<GroupListing>, Error> {
+        let words = |words: &[String]| words.iter().map(|word| word.as_str().into()).collect();
+        let request = ListGroupsRequest {
+            states_filter: words(&filter.states),
+            types_filter: words(&filter.types),
+        };
         let mut groups = Vec::new();
-        for node in nodes {
-            let listed = cluster
-                .retry("ListGroups", deadline, || async move {
-                    let request = ListGroupsRequest::default();
-                    let response = cluster
-                        .call(node, Lane::GENERAL, request, i16::MAX, timeout)
-                        .await
-                        .map_err(|error| Attempt::from(error.error))?;
-                    check("ListGroups", response.error_code, None)?;
-                    Ok(response.groups)
-                })
+        for node in self.nodes() {
+            let code = |response: &ottla_protocol::message::ListGroupsResponse| response.error_code;
+            let response = self
+                .node("ListGroups", node, request.clone(), filter.floor(), code)
                 .await?;
-            groups.extend(listed.into_iter().map(|group| GroupListing {
+            check("ListGroups", response.error_code, None)?;
+            groups.extend(response.groups.into_iter().map(|group| GroupListing {
                 group_id: group.group_id.to_string(),
                 protocol_type: group.protocol_type.to_string(),
+                group_type: group.group_type.to_string(),
                 state: group.group_state.to_string(),
             }));
         }
@@ -89,36 +111,81 @@ impl Admin {
         Ok(groups)
     }
 
-    /// Shows a group.
+    /// Removes static members from a group, by their `group.instance.id`s, so that their
+    /// partitions go to others before their sessions end (KIP-345). A member that still runs ends
+    /// with [`Error::Fenced`], or joins again.
     ///
     /// # Errors
-    /// [`Error::Timeout`]; [`Error::Refused`] with `GROUP_ID_NOT_FOUND` when there is none, where
-    /// brokers before Kafka 4 give a group that is `Dead`.
+    /// [`Error::Timeout`], [`Error::Refused`]; in an outcome [`Error::Refused`] with
+    /// `UNKNOWN_MEMBER_ID` when there is no such member.
     ///
     /// # Cancel safety
-    /// Nothing is changed.
-    pub async fn describe_group(&self, group: &str) -> Result<GroupDescription, Error> {
-        let request = DescribeGroupsRequest {
-            groups: vec![group.into()],
-            include_authorized_operations: false,
+    /// Dropping the future may leave the members removed.
+    pub async fn remove_group_members<S: Into<String>>(
+        &self,
+        group: &str,
+        instances: impl IntoIterator<Item = S>,
+    ) -> Result<Outcomes<()>, Error> {
+        let members = instances.into_iter().map(|instance| MemberIdentity {
+            group_instance_id: Some(instance.into().into()),
+            ..identity()
+        });
+        let response = self.leave(group, members.collect()).await?;
+        let outcome = |member: ottla_protocol::message::MemberResponse| {
+            let instance = member.group_instance_id.unwrap_or_default();
+            (
+                instance.to_string(),
+                check("LeaveGroup", member.error_code, None),
+            )
         };
-        let code = |response: &ottla_protocol::message::DescribeGroupsResponse| {
-            response
-                .groups
-                .first()
-                .map_or(ErrorCode::None, |group| group.error_code)
+        Ok(response.members.into_iter().map(outcome).collect())
+    }
+
+    /// Removes all members from a group; gives the outcomes by their ids. Members that still run
+    /// join again.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`]; [`Error::Refused`], with `GROUP_ID_NOT_FOUND` when there is no group; in
+    /// an outcome [`Error::Refused`] for a member that the broker does not remove so, as one of
+    /// the consumer protocol without a `group.instance.id`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave the members removed.
+    pub async fn remove_all_group_members(&self, group: &str) -> Result<Outcomes<()>, Error> {
+        let described = self.describe_group(group).await?;
+        let members = described.members.iter().map(|member| MemberIdentity {
+            member_id: member.member_id.as_str().into(),
+            group_instance_id: member.group_instance_id.as_deref().map(Into::into),
+            ..identity()
+        });
+        let members: Vec<_> = members.collect();
+        if members.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let response = self.leave(group, members).await?;
+        let outcome = |member: ottla_protocol::message::MemberResponse| {
+            let outcome = check("LeaveGroup", member.error_code, None);
+            (member.member_id.to_string(), outcome)
         };
+        Ok(response.members.into_iter().map(outcome).collect())
+    }
+
+    async fn leave(
+        &self,
+        group: &str,
+        members: Vec<MemberIdentity>,
+    ) -> Result<LeaveGroupResponse, Error> {
+        let request = LeaveGroupRequest {
+            group_id: group.into(),
+            member_id: "".into(),
+            members,
+        };
+        let code = |response: &LeaveGroupResponse| response.error_code;
         let response = self
-            .coordinator("DescribeGroups", group, request, i16::MAX, code)
+            .coordinator("LeaveGroup", group, request, i16::MAX, code)
             .await?;
-        let missing = || Error::Corrupt("no group in the answer".to_owned());
-        let group = response.groups.into_iter().next().ok_or_else(missing)?;
-        check(
-            "DescribeGroups",
-            group.error_code,
-            group.error_message.as_deref(),
-        )?;
-        Ok(describe(group))
+        check("LeaveGroup", response.error_code, None)?;
+        Ok(response)
     }
 
     /// Deletes a group without members, and its offsets.
@@ -132,11 +199,9 @@ impl Admin {
         let request = DeleteGroupsRequest {
             groups_names: vec![group.into()],
         };
-        let code = |response: &ottla_protocol::message::DeleteGroupsResponse| {
-            response
-                .results
-                .first()
-                .map_or(ErrorCode::None, |group| group.error_code)
+        let code = |response: &DeleteGroupsResponse| {
+            let group = response.results.first();
+            group.map_or(ErrorCode::None, |group| group.error_code)
         };
         let response = self
             .coordinator("DeleteGroups", group, request, i16::MAX, code)
@@ -145,31 +210,10 @@ impl Admin {
     }
 }
 
-fn describe(group: DescribedGroup) -> GroupDescription {
-    let members = group.members.into_iter().map(|member| GroupMember {
-        member_id: member.member_id.to_string(),
-        group_instance_id: member.group_instance_id.map(|id| id.to_string()),
-        client_id: member.client_id.to_string(),
-        client_host: member.client_host.to_string(),
-        assignment: ConsumerProtocolAssignment::from_bytes(member.member_assignment)
-            .map(|(_, assignment)| partitions(&assignment))
-            .unwrap_or_default(),
-    });
-    GroupDescription {
-        group_id: group.group_id.to_string(),
-        state: group.group_state.to_string(),
-        protocol: group.protocol_data.to_string(),
-        members: members.collect(),
+/// A member that an administrator removes.
+fn identity() -> MemberIdentity {
+    MemberIdentity {
+        reason: Some("removed by an administrator".into()),
+        ..MemberIdentity::default()
     }
-}
-
-fn partitions(assignment: &ConsumerProtocolAssignment) -> Vec<TopicPartition> {
-    let mut all = Vec::new();
-    for topic in &assignment.assigned_partitions {
-        let name: Arc<str> = Arc::from(&*topic.topic);
-        let numbers = topic.partitions.iter();
-        all.extend(numbers.map(|partition| TopicPartition::new(Arc::clone(&name), *partition)));
-    }
-    all.sort();
-    all
 }

@@ -13,7 +13,7 @@ use crate::config::IsolationLevel;
 use crate::consumer::ConsumerGroupMetadata;
 use crate::error::{Error, check};
 use crate::metadata::TopicPartition;
-use crate::offsets::{commit_request, committed, fetch_request, list_offset};
+use crate::offsets::{commit_request, committed, fetch_request, list_offset, list_offsets};
 
 pub use crate::offsets::{CommittedOffset, FoundOffset, OffsetSpec};
 
@@ -40,6 +40,23 @@ impl Admin {
             cluster.deadline(),
         )
         .await
+    }
+
+    /// Finds an offset of each of several partitions. None where no record matches.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`], [`Error::Refused`]; [`Error::Unsupported`] when a broker does not know
+    /// what is asked for.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed.
+    pub async fn list_offsets(
+        &self,
+        wanted: &BTreeMap<TopicPartition, OffsetSpec>,
+        isolation_level: IsolationLevel,
+    ) -> Result<BTreeMap<TopicPartition, Option<FoundOffset>>, Error> {
+        let cluster = self.client.cluster();
+        list_offsets(cluster, wanted, isolation_level, cluster.deadline()).await
     }
 
     /// The offsets that a group has committed.

@@ -7,17 +7,16 @@ use std::time::Duration;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
     CreatableTopic, CreatableTopicConfig, CreatePartitionsRequest, CreatePartitionsTopic,
-    CreateTopicsRequest, DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
-    DeleteTopicState, DeleteTopicsRequest,
+    CreateTopicsRequest, DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsResponse,
+    DeleteRecordsTopic, DeleteTopicState, DeleteTopicsRequest,
 };
 use uuid::Uuid;
 
 use super::{Admin, Outcomes};
-use crate::cluster::{Lane, Topics};
+use crate::cluster::Topics;
 use crate::env::millis_i32;
 use crate::error::{Error, check};
 use crate::metadata::TopicPartition;
-use crate::retry::Attempt;
 
 /// A topic to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,8 +259,6 @@ impl Admin {
         partition: &TopicPartition,
         offset: Option<i64>,
     ) -> Result<i64, Error> {
-        let cluster = self.client.cluster();
-        let deadline = cluster.deadline();
         let request = DeleteRecordsRequest {
             topics: vec![DeleteRecordsTopic {
                 name: (&*partition.topic).into(),
@@ -272,29 +269,21 @@ impl Admin {
             }],
             timeout_ms: millis_i32(self.request_timeout()),
         };
-        let request = &request;
-        cluster
-            .retry("DeleteRecords", deadline, || async move {
-                let leader = cluster.leader(partition, deadline).await?;
-                let timeout = cluster.config.request_timeout;
-                let response = cluster
-                    .call(
-                        leader.node_id,
-                        Lane::GENERAL,
-                        request.clone(),
-                        i16::MAX,
-                        timeout,
-                    )
-                    .await
-                    .map_err(|error| Attempt::from(error.error))?;
-                let topic = response.topics.into_iter().next();
-                let result = topic.and_then(|topic| topic.partitions.into_iter().next());
-                let missing = || Error::Corrupt("no outcome in the answer".to_owned());
-                let result = result.ok_or_else(missing)?;
-                check("DeleteRecords", result.error_code, None)?;
-                Ok(result.low_watermark)
-            })
-            .await
+        let code = |response: &DeleteRecordsResponse| {
+            let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+            let result = partitions.next();
+            result.map_or(ErrorCode::None, |result| result.error_code)
+        };
+        let operation = "DeleteRecords";
+        let response = self.leader(operation, partition, request, code).await?;
+        let partitions = response
+            .topics
+            .into_iter()
+            .flat_map(|topic| topic.partitions);
+        let missing = || Error::Corrupt("no outcome in the answer".to_owned());
+        let result = partitions.into_iter().next().ok_or_else(missing)?;
+        check(operation, result.error_code, None)?;
+        Ok(result.low_watermark)
     }
 }
 

@@ -99,3 +99,31 @@ fn the_defaults_are_those_of_the_java_client() {
     assert_eq!(consumer.max_poll_records, 500);
     assert_eq!(consumer.auto_offset_reset, AutoOffsetReset::Latest);
 }
+
+#[test]
+fn settings_of_one_group_protocol_are_refused_beside_the_other() {
+    for (name, value) in [
+        ("session.timeout.ms", "10000"),
+        ("heartbeat.interval.ms", "1000"),
+        ("partition.assignment.strategy", "sticky"),
+    ] {
+        let with = |protocol| [("group.protocol", protocol), (name, value)];
+        let error = ConsumerConfig::from_properties(with("consumer")).unwrap_err();
+        let text = format!("{name} cannot be set with group.protocol=consumer");
+        assert_eq!(error.to_string(), text);
+        assert!(ConsumerConfig::from_properties(with("classic")).is_ok());
+    }
+    let assignor = |protocol| {
+        let properties = [
+            ("group.protocol", protocol),
+            ("group.remote.assignor", "range"),
+        ];
+        ConsumerConfig::from_properties(properties)
+    };
+    let error = assignor("classic").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "group.remote.assignor cannot be set with group.protocol=classic"
+    );
+    assert!(assignor("CONSUMER").is_ok());
+}

@@ -189,6 +189,16 @@ words! {
         Crc32 = "crc32",
     }
 
+    /// How the members of a group come to their partitions.
+    pub enum GroupProtocol {
+        /// One of the members divides the partitions, and all members join anew when one comes or
+        /// goes.
+        Classic = "classic" | "CLASSIC",
+        /// The broker divides the partitions, and only members whose partitions change do anything
+        /// (KIP-848). Kafka has it from 4.0 on.
+        Consumer = "consumer" | "CONSUMER",
+    }
+
     /// How the leader of a group divides partitions among members.
     pub enum AssignmentStrategy {
         /// Contiguous ranges of each topic.

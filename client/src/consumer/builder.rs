@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::budget::Budget;
 use super::chunk::Reading;
-use super::handle::pattern;
-use super::membership::{Membership, Options};
+use super::membership::{ClassicMember, ConsumerMember, Identity, Membership, Options};
 use super::partition::Find;
 use super::progress::Progress;
 use super::state::{State, Subscription};
 use super::{Consumer, ConsumerInterceptor, Lanes, Shared};
 use crate::client::Client;
-use crate::config::ConsumerConfig;
+use crate::cluster::Cluster;
+use crate::config::{ConsumerConfig, GroupProtocol};
 use crate::error::Error;
 use crate::metadata::TopicPartition;
 use crate::telemetry::ConsumerTelemetry;
@@ -65,7 +66,12 @@ impl ConsumerBuilder {
     }
 
     /// Reads all topics whose whole names match this regular expression, divided with the other
-    /// members of the group. Topics that come later are found within `metadata.max.age.ms`.
+    /// members of the group.
+    ///
+    /// With the classic protocol the client looks for topics and finds those that come later
+    /// within `metadata.max.age.ms`. With the consumer protocol the broker does, by the syntax of
+    /// RE2; what is no pattern ends the consumer with [`Error::Refused`], and
+    /// `exclude.internal.topics` has no effect.
     pub fn subscribe_pattern(mut self, pattern: impl Into<String>) -> Self {
         self.start = Start::Pattern(pattern.into());
         self
@@ -86,8 +92,8 @@ impl ConsumerBuilder {
     /// Starts the consumer. It joins its group in the background.
     ///
     /// # Errors
-    /// [`Error::Config`] for settings that contradict each other, [`Error::Invalid`] for a pattern
-    /// that is no regular expression, or for subscribing without a group.
+    /// [`Error::Config`] for settings that contradict each other; [`Error::Invalid`] for
+    /// subscribing without a group or, with the classic protocol, to what is no regular expression.
     ///
     /// # Cancel safety
     /// Dropping it starts nothing.
@@ -100,17 +106,7 @@ impl ConsumerBuilder {
         config.validate()?;
         let cluster = Arc::clone(self.client.cluster());
         let now = cluster.env.now();
-        let membership = config.group_id.clone().map(|group_id| {
-            let options = Options {
-                group_id,
-                group_instance_id: config.group_instance_id.clone(),
-                heartbeat_interval: config.heartbeat_interval,
-                rebalance_timeout: config.max_poll_interval,
-                strategies: config.assignment_strategy.0.clone(),
-                backoff: cluster.backoff(),
-            };
-            Membership::new(options, now)
-        });
+        let membership = membership(&config, &cluster, now);
         let is_group = membership.is_some();
         let progress = Progress::new(config.max_poll_interval, config.max_poll_extension, now);
         let mut state = State::new(membership, progress);
@@ -120,7 +116,9 @@ impl ConsumerBuilder {
                 return Err(Error::Invalid("subscribing needs a group.id".to_owned()));
             }
             Start::Topics(topics) => state.subscribe(Subscription::Topics(topics)),
-            Start::Pattern(text) => state.subscribe(Subscription::Pattern(pattern(&text)?)),
+            Start::Pattern(pattern) => {
+                state.subscribe(Subscription::pattern(&pattern, config.group_protocol)?);
+            }
             Start::Partitions(partitions) => {
                 state.subscribe(Subscription::Assigned);
                 for partition in partitions {
@@ -150,4 +148,30 @@ impl ConsumerBuilder {
         });
         Ok(Consumer::start(shared))
     }
+}
+
+/// The member that these settings make, if they name a group.
+fn membership(config: &ConsumerConfig, cluster: &Cluster, now: Instant) -> Option<Membership> {
+    let options = Options {
+        group_id: config.group_id.clone()?,
+        group_instance_id: config.group_instance_id.clone(),
+        rebalance_timeout: config.max_poll_interval,
+        backoff: cluster.backoff(),
+    };
+    Some(match config.group_protocol {
+        GroupProtocol::Classic => {
+            let strategies = config.assignment_strategy.0.clone();
+            let interval = config.heartbeat_interval;
+            Membership::Classic(ClassicMember::new(options, interval, strategies, now))
+        }
+        GroupProtocol::Consumer => {
+            let rack = &config.client_rack;
+            let identity = Identity {
+                member_id: cluster.env.uuid().to_string(),
+                rack_id: (!rack.is_empty()).then(|| rack.clone()),
+                assignor: config.group_remote_assignor.clone(),
+            };
+            Membership::Consumer(ConsumerMember::new(options, identity, now))
+        }
+    })
 }

@@ -1,6 +1,7 @@
 //! Shell. The task of a consumer: does what its state asks for, and feeds back what comes of it.
 
 mod done;
+mod membership;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::fetch::{self, FETCHES_PER_BROKER, Fetch, Means};
 use super::job::{self, Round};
 use super::locate::locate;
-use super::membership::{Effect, Input};
+use super::membership::{Input, Membership};
 use super::partition::Find;
 use super::state::{Phase, State, Subscription};
 use super::{ConsumerGroupMetadata, Shared};
@@ -239,6 +240,10 @@ impl Driver {
                 let divided = state.divided.keys().cloned();
                 Topics::Named(topics.iter().cloned().chain(divided).collect())
             }
+            Subscription::BrokerPattern(_) => {
+                let membership = state.membership.as_ref();
+                Topics::Identified(membership.map(Membership::topic_ids).unwrap_or_default())
+            }
             Subscription::None | Subscription::Assigned => {
                 let partitions = state.partitions.keys();
                 Topics::Named(partitions.map(|p| Arc::clone(&p.topic)).collect())
@@ -393,76 +398,6 @@ impl Driver {
 
     fn start(&self, work: impl Future<Output = Done> + Send + 'static) {
         self.work.push(Box::pin(work));
-    }
-
-    /// Tells the membership what happened and does what it asks for.
-    fn tick(&mut self, state: &mut State, input: Input, now: Instant) {
-        let Some(membership) = &mut state.membership else {
-            return;
-        };
-        let fraction = self.shared.cluster.env.fraction();
-        for effect in membership.handle(input, now, fraction) {
-            self.run_effect(state, effect);
-        }
-    }
-
-    fn run_effect(&mut self, state: &mut State, effect: Effect) {
-        let Some(membership) = &state.membership else {
-            return;
-        };
-        let shared = Arc::clone(&self.shared);
-        let group = membership.metadata();
-        let node = membership.coordinator().unwrap_or(-1);
-        match effect {
-            Effect::FindCoordinator => self.start(async move {
-                let found = shared.cluster.find_coordinator(&group.group_id).await;
-                Done::Input(Input::Coordinator(found))
-            }),
-            Effect::Join { attempt, owned } => {
-                let topics = membership.topics().clone();
-                self.start(async move {
-                    let joined = job::join(&shared, node, group, topics, owned).await;
-                    Done::Joined(attempt, joined)
-                });
-            }
-            Effect::Divide(attempt) => {
-                let Some(round) = self.round.clone() else {
-                    return;
-                };
-                self.start(async move {
-                    let (assignments, counts) = job::divide_among(&shared, &round).await;
-                    Done::Divided(attempt, assignments, counts)
-                });
-            }
-            Effect::Sync(attempt) => {
-                let protocol = self.round.as_ref().map(|round| round.protocol.clone());
-                let protocol = protocol.unwrap_or_default();
-                let assignments = std::mem::take(&mut self.assignments);
-                self.start(async move {
-                    let synced = job::sync(&shared, node, group, protocol, assignments).await;
-                    Done::Input(Input::Synced(attempt, synced))
-                });
-            }
-            Effect::Heartbeat(attempt) => self.start(async move {
-                let answer = job::heartbeat(&shared, node, group).await;
-                Done::Input(Input::Heartbeat(attempt, answer))
-            }),
-            Effect::LeaveGroup(member_id) => {
-                self.leaves += 1;
-                self.start(async move {
-                    job::leave(&shared, node, &group.group_id, &member_id).await;
-                    Done::Left
-                });
-            }
-            Effect::Revoke {
-                partitions,
-                deadline,
-            } => state.revoking(&partitions, deadline),
-            Effect::Release(partitions) => state.released(&partitions),
-            Effect::Assign(partitions) => state.assigned(partitions),
-            Effect::Lose(partitions) => state.lost(&partitions),
-            Effect::Fail(error) => state.fail(error),
-        }
     }
 }
 

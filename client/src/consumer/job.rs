@@ -8,10 +8,11 @@ use ottla_protocol::consumer_protocol::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription, MAX_VERSION, TopicPartitions,
 };
 use ottla_protocol::message::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
-    LeaveGroupRequest, MemberIdentity, SyncGroupRequest, SyncGroupRequestAssignment,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
+    JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, LeaveGroupRequest,
+    MemberIdentity, SyncGroupRequest, SyncGroupRequestAssignment,
 };
-use ottla_protocol::{ErrorCode, StrBytes};
+use ottla_protocol::{ApiKey, ErrorCode, StrBytes};
 
 use super::assignor::{Member, PartitionCounts, divide};
 use super::membership::{Failure, Input, Joined};
@@ -269,6 +270,28 @@ pub(super) async fn heartbeat(
         .call(coordinator, lane, request, i16::MAX, timeout);
     let response = call.await.map_err(lost)?;
     Input::outcome(response.error_code)
+}
+
+/// The oldest version in which members name themselves.
+const NAMED_MEMBERS: i16 = 1;
+
+/// Sends a heartbeat of a group of the consumer protocol. A member that leaves sends its last one
+/// the same way, so that it does not overtake another.
+pub(super) async fn consumer_heartbeat(
+    shared: &Shared,
+    coordinator: i32,
+    request: ConsumerGroupHeartbeatRequest,
+) -> Result<ConsumerGroupHeartbeatResponse, Error> {
+    let cluster = &shared.cluster;
+    let connection = cluster.node(coordinator, shared.lanes.membership).await;
+    let connection = connection.map_err(|error| error.error)?;
+    if connection.serves_less(ApiKey::ConsumerGroupHeartbeat, NAMED_MEMBERS) {
+        let text = "group.protocol=consumer; use group.protocol=classic";
+        return Err(Error::Unsupported(text.to_owned()));
+    }
+    let timeout = cluster.config.request_timeout;
+    let answer = connection.call(request, i16::MAX, timeout).await;
+    answer.map_err(|error| error.error)
 }
 
 /// Leaves the group; whatever comes back, the member is gone.

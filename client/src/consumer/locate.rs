@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ottla_protocol::ErrorCode;
 
 use super::Shared;
+use super::membership::Membership;
 use super::partition::{Find, Position};
 use crate::error::Error;
 use crate::metadata::TopicPartition;
@@ -28,7 +29,17 @@ pub(super) async fn fetch_committed(
     let cluster = &shared.cluster;
     let node = shared.offsets_coordinator().await?;
     // Offsets of a transaction that is not decided would be read twice (KIP-447).
-    let request = fetch_request(group, Some(partitions), true);
+    let mut request = fetch_request(group, Some(partitions), true);
+    let reader = {
+        let state = shared.state.lock();
+        state.membership.as_ref().and_then(Membership::reader)
+    };
+    for asked in &mut request.groups {
+        asked.member_id = reader
+            .as_ref()
+            .map(|reader| reader.member_id.as_str().into());
+        asked.member_epoch = reader.as_ref().map_or(-1, |reader| reader.generation_id);
+    }
     let timeout = cluster.config.request_timeout;
     let lane = shared.lanes.offsets;
     let answer = cluster
@@ -39,13 +50,16 @@ pub(super) async fn fetch_committed(
         error.error
     })?;
     let found = committed(response);
-    if let Err(error) = &found
-        && matches!(
-            error.code(),
-            Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable)
-        )
-    {
-        shared.forget_coordinator();
+    match found.as_ref().map_err(Error::code) {
+        Err(Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable)) => {
+            shared.forget_coordinator();
+        }
+        // The member is in another epoch by now, or about to hear so.
+        Err(Some(ErrorCode::StaleMemberEpoch | ErrorCode::UnknownMemberId)) => {
+            let text = "the epoch of the member has changed".to_owned();
+            return Err(Attempt::Again(Error::Unavailable(text)));
+        }
+        _ => {}
     }
     Ok(found?)
 }

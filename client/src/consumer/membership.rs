@@ -1,34 +1,34 @@
-//! Pure. A member of a classic group: what happened and the time go in, what to do comes out.
+//! Pure. A member of a group: what happened and the time go in, what to do comes out.
 //!
-//! At most one request that concerns membership is under way at a time, besides heartbeats. An
-//! answer that belongs to an earlier attempt is passed over by its number.
+//! There are two protocols and a machine for each. Both tell the application the same.
 
-mod answer;
-#[cfg(test)]
-mod tests;
+mod classic;
+mod consumer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::ErrorCode;
+use ottla_protocol::message::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::ConsumerGroupMetadata;
-use crate::config::AssignmentStrategy;
-use crate::error::Error;
+use crate::error::{Error, check};
 use crate::metadata::TopicPartition;
 use crate::retry::Backoff;
 
-/// What a member brings along.
+pub(super) use classic::ClassicMember;
+pub(super) use consumer::{ConsumerMember, Identity};
+
+/// What a member of either protocol brings along.
 #[derive(Debug, Clone)]
 pub(super) struct Options {
     pub(super) group_id: String,
     pub(super) group_instance_id: Option<String>,
-    pub(super) heartbeat_interval: Duration,
     /// How long the group waits for its members in a rebalance.
     pub(super) rebalance_timeout: Duration,
-    pub(super) strategies: Vec<AssignmentStrategy>,
     pub(super) backoff: Backoff,
 }
 
@@ -51,13 +51,17 @@ pub(super) struct Joined {
     pub(super) skip_assignment: bool,
 }
 
-/// What happened.
+/// What happened. A machine passes over what is of the other protocol.
 #[derive(Debug)]
 pub(super) enum Input {
     /// The application wants these topics, or a pattern matches them now.
     Subscribed(BTreeSet<Arc<str>>),
+    /// The application wants the topics that the broker finds by this pattern.
+    SubscribedPattern(Arc<str>),
     /// Topics of the group have another number of partitions than the leader knew.
     PartitionsChanged,
+    /// The names of topics, by their ids.
+    TopicNames(BTreeMap<Uuid, Arc<str>>),
     Coordinator(Result<i32, Error>),
     /// JoinGroup came back; with the id that is to be used, if the coordinator gave one.
     Joined(u64, Result<Joined, (Failure, Option<String>)>),
@@ -65,6 +69,8 @@ pub(super) enum Input {
     Divided(u64),
     Synced(u64, Result<BTreeSet<TopicPartition>, Failure>),
     Heartbeat(u64, Result<(), Failure>),
+    /// ConsumerGroupHeartbeat came back.
+    Answered(u64, Result<ConsumerGroupHeartbeatResponse, Error>),
     /// A commit came back, which tells about the membership too.
     Committed(i32, ErrorCode),
     /// The application has given back what it was asked for.
@@ -80,7 +86,7 @@ pub(super) enum Input {
 }
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Effect {
     FindCoordinator,
     /// Join with these partitions as those that are owned.
@@ -95,6 +101,12 @@ pub(super) enum Effect {
     Heartbeat(u64),
     /// Leave by this id; nobody waits for the answer.
     LeaveGroup(String),
+    /// Send this, and say what comes back.
+    ConsumerHeartbeat(u64, Box<ConsumerGroupHeartbeatRequest>),
+    /// Send this, which leaves; nobody waits for the answer.
+    LeaveConsumerGroup(Box<ConsumerGroupHeartbeatRequest>),
+    /// Learn the names of topics that are [unnamed](Membership::unnamed).
+    NameTopics,
     /// Ask the application to give partitions back before `deadline`.
     Revoke {
         partitions: BTreeSet<TopicPartition>,
@@ -109,325 +121,118 @@ pub(super) enum Effect {
     Fail(Error),
 }
 
-/// Where the member is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// No topic is wanted, or the member has left.
-    Out,
-    /// About to join, at `retry_at` or as soon as there is a coordinator.
-    Unjoined,
-    Joining,
-    Dividing,
-    Syncing,
-    Stable,
-    /// The application gives partitions back; after that the member joins again.
-    Revoking {
-        deadline: Instant,
-    },
-    /// The application made no progress; the member has left until it does.
-    Expired,
-    /// For good.
-    Failed,
+/// The member, of whichever protocol its group has.
+pub(super) enum Membership {
+    Classic(ClassicMember),
+    Consumer(ConsumerMember),
 }
 
-/// The member.
-pub(super) struct Membership {
-    options: Options,
-    state: State,
-    attempt: u64,
-    member_id: String,
-    generation_id: i32,
-    coordinator: Option<i32>,
-    finding: bool,
-    topics: BTreeSet<Arc<str>>,
-    owned: BTreeSet<TopicPartition>,
-    /// What is being given back in `Revoking`.
-    revoking: BTreeSet<TopicPartition>,
-    is_leader: bool,
-    /// Something changed since the last JoinGroup was sent.
-    rejoin: bool,
-    heartbeat_at: Instant,
-    heartbeating: bool,
-    retry_at: Option<Instant>,
-    backoff: Backoff,
-    effects: Vec<Effect>,
+/// Asks the machine there is.
+macro_rules! either {
+    ($membership:expr, $member:ident => $answer:expr) => {
+        match $membership {
+            Membership::Classic($member) => $answer,
+            Membership::Consumer($member) => $answer,
+        }
+    };
 }
 
 impl Membership {
-    pub(super) fn new(options: Options, now: Instant) -> Self {
-        Self {
-            backoff: options.backoff,
-            options,
-            state: State::Out,
-            attempt: 0,
-            member_id: String::new(),
-            generation_id: -1,
-            coordinator: None,
-            finding: false,
-            topics: BTreeSet::new(),
-            owned: BTreeSet::new(),
-            revoking: BTreeSet::new(),
-            is_leader: false,
-            rejoin: false,
-            heartbeat_at: now,
-            heartbeating: false,
-            retry_at: None,
-            effects: Vec::new(),
-        }
-    }
-
     /// Takes what happened; `fraction` is random, from 0 up to 1.
     pub(super) fn handle(&mut self, input: Input, now: Instant, fraction: f64) -> Vec<Effect> {
-        match input {
-            Input::Subscribed(topics) => self.subscribed(topics, now),
-            Input::PartitionsChanged => {
-                if self.is_leader && self.state == State::Stable {
-                    self.rejoin(now);
-                }
-            }
-            Input::Coordinator(found) => self.found_coordinator(found, now, fraction),
-            Input::Joined(attempt, answer) => {
-                if self.state == State::Joining && attempt == self.attempt {
-                    self.joined(answer, now, fraction);
-                }
-            }
-            Input::Divided(attempt) => {
-                if self.state == State::Dividing && attempt == self.attempt {
-                    self.sync();
-                }
-            }
-            Input::Synced(attempt, answer) => {
-                if self.state == State::Syncing && attempt == self.attempt {
-                    self.synced(answer, now, fraction);
-                }
-            }
-            Input::Heartbeat(attempt, answer) => self.heartbeat(attempt, answer, now, fraction),
-            Input::Committed(generation_id, code) => self.committed(generation_id, code, now),
-            Input::Released => {
-                if matches!(self.state, State::Revoking { .. }) {
-                    self.released();
-                }
-            }
-            Input::PollExpired => self.poll_expired(),
-            Input::Returned => {
-                if self.state == State::Expired {
-                    self.state = State::Unjoined;
-                    self.retry_at = None;
-                }
-            }
-            Input::Leave => self.leave(),
-            Input::Tick => {}
-        }
-        self.advance(now);
-        std::mem::take(&mut self.effects)
+        either!(self, member => member.handle(input, now, fraction))
     }
 
     /// When it wants a tick.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::Unjoined => self.retry_at,
-            State::Stable => self.next_heartbeat(),
-            State::Revoking { deadline } => {
-                let heartbeat = self.next_heartbeat().unwrap_or(deadline);
-                Some(deadline.min(heartbeat))
-            }
-            _ => self.retry_at,
-        }
+        either!(self, member => member.deadline())
     }
 
-    fn next_heartbeat(&self) -> Option<Instant> {
-        if self.coordinator.is_none() {
-            return self.retry_at;
-        }
-        (!self.heartbeating).then_some(self.heartbeat_at)
-    }
-
-    /// Who the member is now; outside a generation nobody.
+    /// Who the member is now; outside its group nobody.
     pub(super) fn metadata(&self) -> ConsumerGroupMetadata {
-        ConsumerGroupMetadata {
-            group_id: self.options.group_id.clone(),
-            generation_id: self.generation_id,
-            member_id: self.member_id.clone(),
-            group_instance_id: self.options.group_instance_id.clone(),
-        }
+        either!(self, member => member.metadata())
     }
 
     pub(super) fn coordinator(&self) -> Option<i32> {
-        self.coordinator
-    }
-
-    pub(super) fn topics(&self) -> &BTreeSet<Arc<str>> {
-        &self.topics
-    }
-
-    pub(super) fn owned(&self) -> &BTreeSet<TopicPartition> {
-        &self.owned
+        either!(self, member => member.coordinator())
     }
 
     /// Whether the member is in its group, or about to be.
     pub(super) fn is_in(&self) -> bool {
-        !matches!(self.state, State::Out | State::Failed)
+        either!(self, member => member.is_in())
     }
 
-    /// Whether the group takes commits of this generation, unless a rebalance has ended without
-    /// this member.
+    /// Whether the group takes commits of this member now.
     pub(super) fn may_commit(&self) -> bool {
-        matches!(self.state, State::Stable | State::Revoking { .. })
+        either!(self, member => member.may_commit())
     }
 
-    /// All members keep what does not move: only if every strategy that is offered allows it.
-    fn is_cooperative(&self) -> bool {
-        let mut strategies = self.options.strategies.iter();
-        strategies.all(|strategy| *strategy == AssignmentStrategy::CooperativeSticky)
-    }
-
-    fn subscribed(&mut self, topics: BTreeSet<Arc<str>>, now: Instant) {
-        if topics == self.topics || self.state == State::Failed {
-            return;
-        }
-        self.topics = topics;
-        if self.topics.is_empty() {
-            self.leave();
-            return;
-        }
-        match self.state {
-            State::Out => self.state = State::Unjoined,
-            State::Stable => self.rejoin(now),
-            State::Joining | State::Dividing | State::Syncing => self.rejoin = true,
-            // The next JoinGroup says so.
-            State::Unjoined | State::Revoking { .. } | State::Expired | State::Failed => {}
+    /// The topics that a classic member joins with.
+    pub(super) fn topics(&self) -> BTreeSet<Arc<str>> {
+        match self {
+            Self::Classic(member) => member.topics().clone(),
+            Self::Consumer(_) => BTreeSet::new(),
         }
     }
 
-    /// What follows from where the member is, without anything having happened.
-    fn advance(&mut self, now: Instant) {
-        if let State::Revoking { deadline } = self.state
-            && deadline <= now
-        {
-            self.released();
-        }
-        let waits = self.retry_at.is_some_and(|at| now < at);
-        let wants_coordinator = match self.state {
-            State::Unjoined | State::Stable | State::Revoking { .. } => true,
-            State::Joining | State::Dividing | State::Syncing => false,
-            State::Out | State::Expired | State::Failed => false,
-        };
-        if wants_coordinator && self.coordinator.is_none() && !self.finding && !waits {
-            self.finding = true;
-            self.retry_at = None;
-            self.effects.push(Effect::FindCoordinator);
-        }
-        if self.coordinator.is_none() {
-            return;
-        }
-        match self.state {
-            State::Unjoined if !waits => self.join(),
-            State::Stable | State::Revoking { .. }
-                if !self.heartbeating && self.heartbeat_at <= now =>
-            {
-                self.heartbeating = true;
-                self.effects.push(Effect::Heartbeat(self.attempt));
-            }
-            _ => {}
+    /// What a classic member has, for the leader of its next generation.
+    pub(super) fn owned(&self) -> BTreeSet<TopicPartition> {
+        match self {
+            Self::Classic(member) => member.owned().clone(),
+            Self::Consumer(_) => BTreeSet::new(),
         }
     }
 
-    fn join(&mut self) {
-        self.state = State::Joining;
-        self.rejoin = false;
-        self.retry_at = None;
-        self.attempt += 1;
-        self.heartbeating = false;
-        self.effects.push(Effect::Join {
-            attempt: self.attempt,
-            owned: self.owned.clone(),
-        });
-    }
-
-    fn sync(&mut self) {
-        self.state = State::Syncing;
-        self.effects.push(Effect::Sync(self.attempt));
-    }
-
-    /// Joins again; first the application gives back what it has, unless members keep that.
-    fn rejoin(&mut self, now: Instant) {
-        if self.is_cooperative() || self.owned.is_empty() {
-            self.state = State::Unjoined;
-            self.retry_at = None;
-        } else {
-            self.revoke(self.owned.clone(), now);
+    /// Topics that the member has or is to have, if the broker finds them for it.
+    pub(super) fn topic_ids(&self) -> BTreeSet<Uuid> {
+        match self {
+            Self::Classic(_) => BTreeSet::new(),
+            Self::Consumer(member) => member.topic_ids(),
         }
     }
 
-    fn revoke(&mut self, partitions: BTreeSet<TopicPartition>, now: Instant) {
-        // The rest is for the commit and for joining.
-        let timeout = self.options.rebalance_timeout;
-        let margin = (timeout / 10).min(Duration::from_secs(5));
-        let deadline = now + (timeout - margin);
-        self.revoking.clone_from(&partitions);
-        self.state = State::Revoking { deadline };
-        self.effects.push(Effect::Revoke {
-            partitions,
-            deadline,
-        });
-    }
-
-    fn released(&mut self) {
-        let partitions = std::mem::take(&mut self.revoking);
-        self.owned
-            .retain(|partition| !partitions.contains(partition));
-        self.effects.push(Effect::Release(partitions));
-        self.state = State::Unjoined;
-        self.retry_at = None;
-    }
-
-    /// Everything is gone, without having been given back.
-    fn lose(&mut self) {
-        self.revoking.clear();
-        let owned = std::mem::take(&mut self.owned);
-        if !owned.is_empty() {
-            self.effects.push(Effect::Lose(owned));
+    /// Topics of which the member is to have partitions and does not know the names.
+    pub(super) fn unnamed(&self) -> BTreeSet<Uuid> {
+        match self {
+            Self::Classic(_) => BTreeSet::new(),
+            Self::Consumer(member) => member.unnamed(),
         }
     }
 
-    fn poll_expired(&mut self) {
-        if matches!(self.state, State::Out | State::Expired | State::Failed) {
-            return;
-        }
-        self.depart();
-        self.state = State::Expired;
-    }
-
-    fn leave(&mut self) {
-        if self.state == State::Failed {
-            return;
-        }
-        self.depart();
-        self.topics.clear();
-        self.state = State::Out;
-    }
-
-    /// Leaves the group. A static member stays in it until its session ends, so that it can come
-    /// back (KIP-345).
-    fn depart(&mut self) {
-        self.lose();
-        self.attempt += 1;
-        self.generation_id = -1;
-        self.is_leader = false;
-        self.rejoin = false;
-        self.retry_at = None;
-        self.heartbeating = false;
-        let member_id = std::mem::take(&mut self.member_id);
-        if self.options.group_instance_id.is_none() && !member_id.is_empty() {
-            self.effects.push(Effect::LeaveGroup(member_id));
+    /// Who asks for committed offsets, where the broker checks that.
+    pub(super) fn reader(&self) -> Option<ConsumerGroupMetadata> {
+        match self {
+            Self::Consumer(member) if member.may_commit() => Some(member.metadata()),
+            Self::Classic(_) | Self::Consumer(_) => None,
         }
     }
+}
 
-    fn fail(&mut self, error: Error) {
-        self.lose();
-        self.attempt += 1;
-        self.generation_id = -1;
-        self.state = State::Failed;
-        self.effects.push(Effect::Fail(error));
+/// When partitions are given away in any case, so that time is left for the commit and for telling
+/// the group before that gives up on the member.
+fn deadline_of_revocation(rebalance_timeout: Duration, now: Instant) -> Instant {
+    let margin = (rebalance_timeout / 10).min(Duration::from_secs(5));
+    now + (rebalance_timeout - margin)
+}
+
+/// Whether somebody else coordinates the group now.
+fn has_moved(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable
+    )
+}
+
+fn refused(operation: &'static str, code: ErrorCode) -> Error {
+    check(operation, code, None).err().unwrap_or(Error::Closed)
+}
+
+impl Input {
+    /// The outcome of a request by its code.
+    pub(super) fn outcome(code: ErrorCode) -> Result<(), Failure> {
+        match code {
+            ErrorCode::None => Ok(()),
+            code => Err(Failure::Code(code)),
+        }
     }
 }

@@ -18,6 +18,7 @@ use super::assignor::PartitionCounts;
 use super::membership::Membership;
 use super::partition::{Find, Partition, Place};
 use super::progress::Progress;
+use crate::config::GroupProtocol;
 use crate::error::Error;
 use crate::metadata::TopicPartition;
 
@@ -30,8 +31,25 @@ pub(super) enum Subscription {
     Topics(BTreeSet<Arc<str>>),
     /// All topics whose names match, divided likewise.
     Pattern(Regex),
+    /// All topics that the broker finds by this pattern (KIP-848).
+    BrokerPattern(Arc<str>),
     /// These partitions, whatever others read.
     Assigned,
+}
+
+impl Subscription {
+    /// All topics whose whole names match `pattern`, found by whoever knows them: the client, or
+    /// with the consumer protocol the broker, which alone can tell whether it is a pattern.
+    pub(super) fn pattern(pattern: &str, protocol: GroupProtocol) -> Result<Self, Error> {
+        match protocol {
+            GroupProtocol::Consumer => Ok(Self::BrokerPattern(pattern.into())),
+            GroupProtocol::Classic => {
+                let regex = Regex::new(&format!("^(?:{pattern})$"));
+                let invalid = |error| Error::Invalid(format!("pattern `{pattern}`: {error}"));
+                Ok(Self::Pattern(regex.map_err(invalid)?))
+            }
+        }
+    }
 }
 
 /// Errors that wait to be told. Each partition fails at most once between two seeks.
@@ -112,7 +130,7 @@ impl State {
     pub(super) fn is_subscribed(&self) -> bool {
         matches!(
             self.subscription,
-            Subscription::Topics(_) | Subscription::Pattern(_)
+            Subscription::Topics(_) | Subscription::Pattern(_) | Subscription::BrokerPattern(_)
         )
     }
 
@@ -235,7 +253,7 @@ impl State {
     pub(super) fn remember_owned(&mut self) {
         if let Some(membership) = &self.membership {
             let generation_id = membership.metadata().generation_id;
-            self.last_owned = (membership.owned().clone(), generation_id);
+            self.last_owned = (membership.owned(), generation_id);
         }
     }
 

@@ -235,6 +235,24 @@ fn a_log_that_is_to_be_durable_from_now_on_joins_the_journal() {
 }
 
 #[test]
+fn a_log_that_has_just_joined_the_journal_ends_where_it_did() {
+    let disk = SimulatedDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "cached", 1);
+    // A start knows from here on where it ended.
+    store.checkpoint().unwrap();
+    append(&log, "before");
+    log.set_config(LogConfig {
+        durability: Durability::Journal,
+        ..config("cached")
+    });
+    store.tick(0);
+    drop(store);
+    disk.lose_power(Loss::Everything);
+    assert_eq!(bodies(&open(&disk).log("cached", 0).unwrap()), ["before"]);
+}
+
+#[test]
 fn a_log_joins_the_journal_only_when_that_is_noted() {
     let disk = SimulatedDisk::new();
     let store = open(&disk);

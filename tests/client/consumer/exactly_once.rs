@@ -1,9 +1,14 @@
-use ottla_client::config::{ConsumerConfig, IsolationLevel, ProducerConfig};
+use ottla_client::config::{ConsumerConfig, GroupProtocol, IsolationLevel, ProducerConfig};
 use ottla_client::consumer::{Consumer, SeekTo};
 use ottla_client::{Error, Producer, ProducerRecord, TopicPartition};
 
 use super::{PATIENCE, earliest, numbers, produce, records, values};
-use crate::stage::Stage;
+use crate::stage::{Stage, with_each_protocol};
+
+with_each_protocol! {
+    #[tokio::test]
+    what_is_read_transformed_and_written_in_transactions_counts_once,
+}
 
 fn committed(config: ConsumerConfig) -> ConsumerConfig {
     earliest(config)
@@ -73,9 +78,8 @@ async fn a_reader_of_committed_records_sees_no_aborted_and_no_open_transaction()
     assert_eq!(values(&mut some, 2).await, ["4", "5"]);
 }
 
-#[tokio::test]
-async fn what_is_read_transformed_and_written_in_transactions_counts_once() {
-    let Some(stage) = Stage::new().await else {
+async fn what_is_read_transformed_and_written_in_transactions_counts_once(protocol: GroupProtocol) {
+    let Some(stage) = Stage::of(protocol).await else {
         return;
     };
     let (source, sink) = (stage.topic(1).await, stage.topic(1).await);

@@ -2,15 +2,23 @@ use std::collections::BTreeMap;
 
 use ottla_client::TopicPartition;
 use ottla_client::admin::CommittedOffset;
-use ottla_client::config::{AssignmentStrategy, ConsumerConfig};
-use ottla_client::consumer::Event;
+use ottla_client::config::{AssignmentStrategy, ConsumerConfig, GroupProtocol};
 
-use super::{PATIENCE, earliest, event, group, numbers, produce, records, values};
-use crate::stage::{Stage, eventually};
+use super::{PATIENCE, earliest, group, holds, numbers, produce, records, values};
+use crate::stage::{Stage, eventually, with_each_protocol};
 
-#[tokio::test]
-async fn a_member_goes_on_where_the_group_has_committed() {
-    let Some(stage) = Stage::new().await else {
+with_each_protocol! {
+    #[tokio::test]
+    a_member_goes_on_where_the_group_has_committed,
+    a_member_shows_who_it_is_to_its_group,
+    offsets_are_committed_with_what_is_to_be_kept_beside_them,
+    without_subscribing_offsets_are_committed_too,
+    acknowledged_offsets_are_committed_in_the_background,
+    a_seek_does_not_move_what_is_committed,
+}
+
+async fn a_member_goes_on_where_the_group_has_committed(protocol: GroupProtocol) {
+    let Some(stage) = Stage::of(protocol).await else {
         return;
     };
     let topic = stage.topic(1).await;
@@ -30,9 +38,8 @@ async fn a_member_goes_on_where_the_group_has_committed() {
     assert_eq!(values(&mut second, 100).await, numbers(100..200));
 }
 
-#[tokio::test]
-async fn a_member_shows_who_it_is_to_its_group() {
-    let Some(stage) = Stage::new().await else {
+async fn a_member_shows_who_it_is_to_its_group(protocol: GroupProtocol) {
+    let Some(stage) = Stage::of(protocol).await else {
         return;
     };
     let topic = stage.topic(1).await;
@@ -52,9 +59,8 @@ fn manual(config: ConsumerConfig) -> ConsumerConfig {
     config.enable_auto_commit(false)
 }
 
-#[tokio::test]
-async fn offsets_are_committed_with_what_is_to_be_kept_beside_them() {
-    let Some(stage) = Stage::new().await else {
+async fn offsets_are_committed_with_what_is_to_be_kept_beside_them(protocol: GroupProtocol) {
+    let Some(stage) = Stage::of(protocol).await else {
         return;
     };
     let topic = stage.topic(1).await;
@@ -73,9 +79,8 @@ async fn offsets_are_committed_with_what_is_to_be_kept_beside_them() {
     assert_eq!(committed, offsets);
 }
 
-#[tokio::test]
-async fn without_subscribing_offsets_are_committed_too() {
-    let Some(stage) = Stage::new().await else {
+async fn without_subscribing_offsets_are_committed_too(protocol: GroupProtocol) {
+    let Some(stage) = Stage::of(protocol).await else {
         return;
     };
     let topic = stage.topic(1).await;
@@ -98,9 +103,8 @@ async fn without_subscribing_offsets_are_committed_too() {
     assert_eq!(values(&mut consumer, 2).await, numbers(10..12));
 }
 
-#[tokio::test]
-async fn acknowledged_offsets_are_committed_in_the_background() {
-    let Some(stage) = Stage::new().await else {
+async fn acknowledged_offsets_are_committed_in_the_background(protocol: GroupProtocol) {
+    let Some(stage) = Stage::of(protocol).await else {
         return;
     };
     let topic = stage.topic(1).await;
@@ -125,9 +129,8 @@ async fn acknowledged_offsets_are_committed_in_the_background() {
     .await;
 }
 
-#[tokio::test]
-async fn a_seek_does_not_move_what_is_committed() {
-    let Some(stage) = Stage::new().await else {
+async fn a_seek_does_not_move_what_is_committed(protocol: GroupProtocol) {
+    let Some(stage) = Stage::of(protocol).await else {
         return;
     };
     let topic = stage.topic(1).await;
@@ -165,16 +168,6 @@ async fn members_of_every_strategy_share_a_group() {
         let builder = stage.client.consumer(name).with(earliest);
         let builder = builder.with(|config| config.assignment_strategy([strategy]));
         let mut second = builder.subscribe([topic.as_str()]).build().await.unwrap();
-        let shares = async |consumer: &mut ottla_client::Consumer| {
-            while consumer.assignment().len() != 2 {
-                if let Event::Revoking(revoking) = event(consumer).await {
-                    revoking.done();
-                }
-            }
-        };
-        let settled = async { tokio::join!(shares(&mut first), shares(&mut second)) };
-        tokio::time::timeout(PATIENCE, settled)
-            .await
-            .expect("two shares");
+        tokio::join!(holds(&mut first, 2), holds(&mut second, 2));
     }
 }

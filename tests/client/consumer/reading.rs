@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use ottla_client::admin::CommittedOffset;
-use ottla_client::config::{AutoOffsetReset, IsolationLevel};
+use ottla_client::config::{AutoOffsetReset, GroupProtocol, IsolationLevel};
 use ottla_client::consumer::{ConsumerInterceptor, Event, Records, SeekTo};
 use ottla_client::{Compression, Error, Header, ProducerRecord, TopicPartition};
 
 use super::{PATIENCE, earliest, event, group, numbers, produce, records, values};
-use crate::stage::{Stage, eventually, seconds};
+use crate::stage::{Stage, eventually, seconds, with_each_protocol};
+
+with_each_protocol! {
+    #[tokio::test]
+    a_stream_acknowledges_a_record_when_the_next_is_asked_for,
+    a_handle_outlives_its_consumer_and_says_so,
+}
 
 fn partition(topic: &str) -> TopicPartition {
     TopicPartition::new(topic, 0)
@@ -260,9 +266,8 @@ async fn ends_and_times_of_logs_are_found() {
     assert_eq!(found.collect::<Vec<_>>(), [None, Some(1)]);
 }
 
-#[tokio::test]
-async fn a_stream_acknowledges_a_record_when_the_next_is_asked_for() {
-    let Some(stage) = Stage::new().await else {
+async fn a_stream_acknowledges_a_record_when_the_next_is_asked_for(protocol: GroupProtocol) {
+    let Some(stage) = Stage::of(protocol).await else {
         return;
     };
     let topic = stage.topic(1).await;
@@ -392,9 +397,8 @@ async fn reading_committed_goes_up_to_the_last_stable_offset() {
     assert_eq!(consumer.lag(&partition(&topic)), Some(0));
 }
 
-#[tokio::test]
-async fn a_handle_outlives_its_consumer_and_says_so() {
-    let Some(stage) = Stage::new().await else {
+async fn a_handle_outlives_its_consumer_and_says_so(protocol: GroupProtocol) {
+    let Some(stage) = Stage::of(protocol).await else {
         return;
     };
     let topic = stage.topic(1).await;

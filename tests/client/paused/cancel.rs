@@ -5,10 +5,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ottla_client::admin::{CommittedOffset, OffsetSpec};
+use ottla_client::config::GroupProtocol;
 use ottla_client::consumer::{Consumer, Event};
 use tokio::time::sleep;
 
 use super::{World, assigned, manual, partitions, records, seconds, value};
+use crate::stage::with_each_protocol;
+
+with_each_protocol! {
+    #[tokio::test(start_paused = true)]
+    no_event_is_lost_or_doubled_by_dropping_the_wait_for_it,
+    a_commit_that_nobody_waits_for_is_made_all_the_same,
+    a_commit_of_offsets_that_nobody_waits_for_is_made_all_the_same,
+    a_commit_that_was_never_polled_changes_nothing,
+    questions_may_be_dropped_at_any_point,
+    a_close_that_nobody_waits_for_commits_and_leaves_all_the_same,
+    building_may_be_dropped,
+    a_stream_survives_the_loss_of_every_wait,
+}
 
 /// Polls a future at most `polls` times, and drops it then.
 async fn at_most<F: Future>(polls: usize, future: F) -> Option<F::Output> {
@@ -42,10 +56,9 @@ async fn stubborn(consumer: &mut Consumer, polls: usize) -> Event {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn no_event_is_lost_or_doubled_by_dropping_the_wait_for_it() {
+async fn no_event_is_lost_or_doubled_by_dropping_the_wait_for_it(protocol: GroupProtocol) {
     for polls in 1..5 {
-        let world = World::new(3).await;
+        let world = World::of(protocol, 3).await;
         let mut consumer = world.start().await;
         let producing = async {
             for partition in 0..3 {
@@ -75,10 +88,9 @@ async fn no_event_is_lost_or_doubled_by_dropping_the_wait_for_it() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_commit_that_nobody_waits_for_is_made_all_the_same() {
+async fn a_commit_that_nobody_waits_for_is_made_all_the_same(protocol: GroupProtocol) {
     for polls in 1..4 {
-        let world = World::new(1).await;
+        let world = World::of(protocol, 1).await;
         world.produce(0, 0..1).await;
         let mut consumer = world.member().with(manual).build().await.unwrap();
         let batch = records(&mut consumer).await;
@@ -92,10 +104,9 @@ async fn a_commit_that_nobody_waits_for_is_made_all_the_same() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_commit_of_offsets_that_nobody_waits_for_is_made_all_the_same() {
+async fn a_commit_of_offsets_that_nobody_waits_for_is_made_all_the_same(protocol: GroupProtocol) {
     for polls in 1..4 {
-        let world = World::new(1).await;
+        let world = World::of(protocol, 1).await;
         world.produce(0, 0..2).await;
         let mut consumer = world.member().with(manual).build().await.unwrap();
         records(&mut consumer).await;
@@ -108,9 +119,8 @@ async fn a_commit_of_offsets_that_nobody_waits_for_is_made_all_the_same() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_commit_that_was_never_polled_changes_nothing() {
-    let world = World::new(1).await;
+async fn a_commit_that_was_never_polled_changes_nothing(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
     world.produce(0, 0..1).await;
     let mut consumer = world.member().with(manual).build().await.unwrap();
     let batch = records(&mut consumer).await;
@@ -126,9 +136,8 @@ async fn a_commit_that_was_never_polled_changes_nothing() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn questions_may_be_dropped_at_any_point() {
-    let world = World::new(1).await;
+async fn questions_may_be_dropped_at_any_point(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
     world.produce(0, 0..3).await;
     let consumer = world.start().await;
     for polls in 0..8 {
@@ -143,10 +152,9 @@ async fn questions_may_be_dropped_at_any_point() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_close_that_nobody_waits_for_commits_and_leaves_all_the_same() {
+async fn a_close_that_nobody_waits_for_commits_and_leaves_all_the_same(protocol: GroupProtocol) {
     for polls in 1..4 {
-        let world = World::new(1).await;
+        let world = World::of(protocol, 1).await;
         world.produce(0, 0..1).await;
         let mut consumer = world.start().await;
         let batch = records(&mut consumer).await;
@@ -164,19 +172,17 @@ async fn a_close_that_nobody_waits_for_commits_and_leaves_all_the_same() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn building_may_be_dropped() {
-    let world = World::new(1).await;
+async fn building_may_be_dropped(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
     drop(Box::pin(world.member().build()));
     let mut consumer = world.start().await;
     assert_eq!(assigned(&mut consumer).await.len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stream_survives_the_loss_of_every_wait() {
+async fn a_stream_survives_the_loss_of_every_wait(protocol: GroupProtocol) {
     use futures_util::StreamExt as _;
     for polls in 1..4 {
-        let world = World::new(1).await;
+        let world = World::of(protocol, 1).await;
         let mut stream = world.start().await.into_stream();
         for number in 0..30 {
             if number % 3 == 0 {

@@ -22,24 +22,11 @@ async fn consumer(
 ) -> (Consumer, Arc<AtomicU32>) {
     let count = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&count);
-    let faulty = Faulty::new(world.broker.in_process(), move |request| {
-        match rule(request) {
-            Some(response) if counted.fetch_add(1, Ordering::Relaxed) < times => {
-                Fate::Answer(response)
-            }
-            _ => Fate::Pass,
-        }
-    });
-    let client = Client::builder()
-        .in_process(faulty)
-        .seed(2)
-        .connect()
-        .await
-        .unwrap();
-    let builder = client
-        .consumer("g")
-        .with(earliest)
-        .subscribe([super::TOPIC]);
+    let rule = move |request: &Request| match rule(request) {
+        Some(response) if counted.fetch_add(1, Ordering::Relaxed) < times => Fate::Answer(response),
+        _ => Fate::Pass,
+    };
+    let builder = world.member_through(rule).await;
     (builder.build().await.unwrap(), count)
 }
 
@@ -137,7 +124,7 @@ async fn an_id_that_the_group_refuses_is_not_used_for_ever() {
     assert_eq!(assigned(&mut consumer).await, partitions([0]));
 }
 
-fn commit_error(request: &OffsetCommitRequest, code: ErrorCode) -> Response {
+pub(super) fn commit_error(request: &OffsetCommitRequest, code: ErrorCode) -> Response {
     let topic = |topic: &ottla_protocol::message::OffsetCommitRequestTopic| {
         let partition = |partition: &ottla_protocol::message::OffsetCommitRequestPartition| {
             OffsetCommitResponsePartition {

@@ -1,20 +1,30 @@
 use ottla_client::Error;
+use ottla_client::config::GroupProtocol;
 use ottla_client::consumer::{Acknowledged, Event};
 use tokio::time::{Instant, sleep};
 
-use super::{World, assigned, drain, event, partitions, records, seconds, value};
+use super::{World, assigned, drain, event, holds, partitions, records, seconds, value};
+use crate::stage::with_each_protocol;
+
+with_each_protocol! {
+    #[tokio::test(start_paused = true)]
+    a_member_stuck_in_its_handler_is_replaced_while_the_rest_goes_on,
+    explicit_offsets_of_a_lost_partition_are_fenced_at_once,
+    an_idle_consumer_stays_a_member,
+    a_paused_consumer_stays_a_member,
+    acknowledging_part_of_what_was_handed_out_is_progress,
+    an_extension_holds_the_interval_open_up_to_its_cap,
+    a_slow_application_stops_fetching_and_not_heartbeating,
+}
 
 const INTERVAL: u64 = 300;
 
-#[tokio::test(start_paused = true)]
-async fn a_member_stuck_in_its_handler_is_replaced_while_the_rest_goes_on() {
-    let world = World::new(2).await;
+async fn a_member_stuck_in_its_handler_is_replaced_while_the_rest_goes_on(protocol: GroupProtocol) {
+    let world = World::of(protocol, 2).await;
     let mut stuck = world.start().await;
     assert_eq!(assigned(&mut stuck).await.len(), 2);
     let mut other = drain(world.start().await);
-    // The first member gives back both partitions and gets one.
-    let mine = assigned(&mut stuck).await;
-    assert_eq!(mine.len(), 1);
+    let mine = holds(&mut stuck, 1).await;
     let (mine, theirs) = (mine[0].partition, 1 - mine[0].partition);
     world.produce(mine, 0..1).await;
     let batch = records(&mut stuck).await;
@@ -48,9 +58,8 @@ async fn a_member_stuck_in_its_handler_is_replaced_while_the_rest_goes_on() {
     assert_eq!(assigned(&mut stuck).await.len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn explicit_offsets_of_a_lost_partition_are_fenced_at_once() {
-    let world = World::new(1).await;
+async fn explicit_offsets_of_a_lost_partition_are_fenced_at_once(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
     let mut consumer = world.start().await;
     world.produce(0, 0..1).await;
     let batch = records(&mut consumer).await;
@@ -60,9 +69,8 @@ async fn explicit_offsets_of_a_lost_partition_are_fenced_at_once() {
     assert!(matches!(refused, Err(Error::Fenced(_))), "{refused:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_idle_consumer_stays_a_member() {
-    let world = World::new(1).await;
+async fn an_idle_consumer_stays_a_member(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
     let mut consumer = world.start().await;
     world.produce(0, 0..1).await;
     let batch = records(&mut consumer).await;
@@ -77,9 +85,8 @@ async fn an_idle_consumer_stays_a_member() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_paused_consumer_stays_a_member() {
-    let world = World::new(1).await;
+async fn a_paused_consumer_stays_a_member(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
     let mut consumer = world.start().await;
     world.produce(0, 0..1).await;
     let batch = records(&mut consumer).await;
@@ -92,9 +99,8 @@ async fn a_paused_consumer_stays_a_member() {
     assert_eq!(consumer.group_metadata().unwrap(), before);
 }
 
-#[tokio::test(start_paused = true)]
-async fn acknowledging_part_of_what_was_handed_out_is_progress() {
-    let world = World::new(1).await;
+async fn acknowledging_part_of_what_was_handed_out_is_progress(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
     world.produce(0, 0..3).await;
     let mut consumer = world.start().await;
     let mut batches = Vec::new();
@@ -116,9 +122,8 @@ async fn acknowledging_part_of_what_was_handed_out_is_progress() {
     consumer.commit().await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_extension_holds_the_interval_open_up_to_its_cap() {
-    let world = World::new(1).await;
+async fn an_extension_holds_the_interval_open_up_to_its_cap(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
     world.produce(0, 0..1).await;
     let mut consumer = world.start().await;
     let batch = records(&mut consumer).await;
@@ -135,9 +140,8 @@ async fn an_extension_holds_the_interval_open_up_to_its_cap() {
     assert_eq!(consumer.ack(&batch), Acknowledged::Fenced);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_slow_application_stops_fetching_and_not_heartbeating() {
-    let world = World::new(1).await;
+async fn a_slow_application_stops_fetching_and_not_heartbeating(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
     let slow = |config| super::earliest(config).buffer_memory(1_usize << 20);
     let slow = move |config| slow(config).max_partition_fetch_bytes(64_usize << 10);
     let mut consumer = world.member().with(slow).build().await.unwrap();

@@ -67,7 +67,7 @@ impl Group {
             .is_some_and(|replaced| consumer.may_downgrade(replaced, size, step));
         let reply = consumer.join_classic(join, known, member_id, &subscription, step)?;
         if is_last_consumer {
-            self.downgrade(step);
+            self.downgrade(false, step);
         }
         step.reply(join.token, Reply::Join(reply));
         Ok(())
@@ -165,11 +165,15 @@ impl Group {
         };
         let value = consumer.identified(&member_id, instance);
         let value = value.map_err(|refusal: Refusal| refusal.error)?;
-        if !value.is_classic() {
+        if value.is_classic() {
+            consumer.remove_and_bump(&member_id, step);
+            consumer.log(&self.group_id, step);
+        } else if instance.is_some() {
+            // An administrator removes a static member by its name, whatever its protocol.
+            self.fence(&member_id, step);
+        } else {
             return Err(GroupError::UnknownMemberId);
         }
-        consumer.remove_and_bump(&member_id, step);
-        consumer.log(&self.group_id, step);
         Ok(())
     }
 }

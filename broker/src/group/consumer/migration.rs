@@ -147,10 +147,10 @@ impl Group {
         };
         let rest = consumer.members.len().saturating_sub(1);
         if rest > 0 && consumer.may_downgrade(member_id, rest, step) {
-            // The one that is gone leaves a target that is not for those that stay.
+            // The one that is gone leaves a target that is not for those that stay. The generation
+            // is the epoch that these know, so that they hear of the rebalance and lose nothing.
             consumer.remove(member_id, step);
-            consumer.bump();
-            self.downgrade(step);
+            self.downgrade(true, step);
         } else {
             consumer.remove_and_bump(member_id, step);
             consumer.log(&group_id, step);
@@ -178,13 +178,13 @@ impl Group {
     }
 
     /// Becomes a classic group with the members that there are, all of the classic protocol. They are
-    /// asked to join again unless each had what it was to have. A group without members becomes one
-    /// too: its next member decides what it is.
-    pub(in crate::group) fn downgrade(&mut self, step: &mut Step<'_>) {
+    /// asked to join again if `rebalances`, and unless each had what it was to have. A group without
+    /// members becomes one too: its next member decides what it is.
+    pub(in crate::group) fn downgrade(&mut self, rebalances: bool, step: &mut Step<'_>) {
         let Some(mut consumer) = self.consumer.take() else {
             return;
         };
-        let is_settled = consumer.state() == ConsumerState::Stable;
+        let is_settled = !rebalances && consumer.state() == ConsumerState::Stable;
         step.command(Command::ProtocolChanged {
             group_id: self.group_id.clone(),
             protocol: "classic",

@@ -1,6 +1,7 @@
 //! What comes back to the task of a consumer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::message::SyncGroupRequestAssignment;
@@ -45,7 +46,7 @@ pub(super) enum Done {
 
 impl Driver {
     pub(super) fn take(&mut self, done: Done) {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         let now = shared.cluster.env.now();
         let mut state = shared.state.lock();
         let committed = self.take_under_lock(&mut state, done, now);
@@ -59,7 +60,7 @@ impl Driver {
 
     /// Returns what was committed.
     fn take_under_lock(&mut self, state: &mut State, done: Done, now: Instant) -> Offsets {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         match done {
             Done::Nothing => {}
             Done::Left => self.leaves = self.leaves.saturating_sub(1),
@@ -105,7 +106,7 @@ impl Driver {
     }
 
     fn refreshed(&mut self, state: &mut State, succeeded: bool, now: Instant) {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         let metadata = shared.cluster.metadata();
         let topics = match &state.subscription {
             Subscription::Topics(topics) => Some(topics.clone()),
@@ -117,15 +118,17 @@ impl Driver {
                 });
                 Some(matching.map(|(name, _)| name.clone()).collect())
             }
-            Subscription::None | Subscription::Assigned => None,
+            Subscription::BrokerPattern(_) | Subscription::None | Subscription::Assigned => None,
         };
-        let known = |topic: &std::sync::Arc<str>| {
+        let all_named = self.name_topics(state, now);
+        let known = |topic: &Arc<str>| {
             let topic = metadata.topics.get(topic);
             topic.is_some_and(|topic| topic.leaders.iter().all(|leader| leader.node_id >= 0))
         };
         let complete = topics
             .as_ref()
             .is_none_or(|topics| topics.iter().all(known))
+            && all_named
             && state
                 .partitions
                 .keys()
@@ -141,6 +144,9 @@ impl Driver {
         }
         if let Some(topics) = topics {
             self.tick(state, Input::Subscribed(topics), now);
+        } else if let Subscription::BrokerPattern(pattern) = &state.subscription {
+            let pattern = Arc::clone(pattern);
+            self.tick(state, Input::SubscribedPattern(pattern), now);
         }
         let divided = state.divided.keys().cloned().collect();
         if partition_counts(&shared, &divided) != state.divided {
@@ -215,7 +221,7 @@ impl Driver {
             };
             let kept = !subscribed || owned.contains(partition);
             let outcome = outcome_of(partition, code, is_current, kept);
-            if is_fencing(code) || code == ErrorCode::RebalanceInProgress {
+            if is_fencing(code) || is_passing(code) {
                 told = code;
             }
             again |= outcome == Outcome::Again;
@@ -241,7 +247,18 @@ impl Driver {
 fn is_fencing(code: ErrorCode) -> bool {
     matches!(
         code,
-        ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::FencedInstanceId
+        ErrorCode::UnknownMemberId
+            | ErrorCode::IllegalGeneration
+            | ErrorCode::FencedMemberEpoch
+            | ErrorCode::FencedInstanceId
+    )
+}
+
+/// Whether the group is between two generations, or the member between two epochs.
+fn is_passing(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::RebalanceInProgress | ErrorCode::StaleMemberEpoch
     )
 }
 
@@ -258,7 +275,7 @@ fn outcome_of(
         code if is_fencing(code) || !kept => {
             Outcome::Failed(crate::consumer::state::fenced(partition))
         }
-        ErrorCode::RebalanceInProgress => Outcome::Again,
+        code if is_passing(code) => Outcome::Again,
         code if code.is_retriable() => Outcome::Again,
         code => match check("OffsetCommit", code, None) {
             Ok(()) => Outcome::Committed,

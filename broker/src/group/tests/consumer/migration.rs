@@ -236,12 +236,14 @@ fn a_consumer_group_becomes_classic_when_its_last_member_of_that_protocol_goes()
     bench.beat(new.leaving(-1)).unwrap();
     assert!(bench.group().consumer.is_none());
     assert_eq!(bench.state(), State::PreparingRebalance);
+    // The member is asked to join again, and keeps what it has until it does.
+    assert_eq!(bench.group().generation_id, epoch);
+    assert_eq!(old.heartbeat(&mut bench), GroupError::RebalanceInProgress);
+    assert_eq!(old.join(&mut bench), Some(GroupError::None));
     assert!(
         bench.group().generation_id > epoch,
         "generations go on from epochs"
     );
-    assert_eq!(old.heartbeat(&mut bench), GroupError::IllegalGeneration);
-    assert_eq!(old.join(&mut bench), Some(GroupError::None));
     let token = bench.sync(old.syncing(&[(&old, &[0, 1, 2, 3])]));
     assert_eq!(bench.synced(token).error, GroupError::None);
     let bench = bench.restarted();
@@ -456,6 +458,19 @@ fn classic_members_of_a_consumer_group_must_have_a_protocol_in_common() {
         }),
         inconsistent
     );
+}
+
+#[test]
+fn a_static_member_of_the_consumer_protocol_is_removed_by_its_name() {
+    let mut bench = Bench::new();
+    let mut new = Reader::new("new");
+    new.instance = Some("one".into());
+    new.join(&mut bench);
+    let left = bench.leave(&[("", Some("two"))]);
+    assert_eq!(left.members[0].error, GroupError::UnknownMemberId);
+    let left = bench.leave(&[("", Some("one"))]);
+    assert_eq!(left.members[0].error, GroupError::None);
+    assert!(bench.consumer().is_empty());
 }
 
 #[test]

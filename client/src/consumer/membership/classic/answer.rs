@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use ottla_protocol::ErrorCode;
 use tokio::time::Instant;
 
-use super::{Effect, Failure, Input, Joined, Membership, State};
-use crate::error::{Error, check};
+use super::{ClassicMember, Effect, State};
+use crate::consumer::membership::{Failure, Joined, has_moved, refused};
+use crate::error::Error;
 use crate::metadata::TopicPartition;
 
-impl Membership {
+impl ClassicMember {
     pub(super) fn found_coordinator(
         &mut self,
         found: Result<i32, Error>,
@@ -71,7 +72,7 @@ impl Membership {
             Err(failure) => return self.failed("SyncGroup", failure, now, fraction),
         };
         self.state = State::Stable;
-        self.heartbeat_at = now + self.options.heartbeat_interval;
+        self.heartbeat_at = now + self.heartbeat_interval;
         let added: BTreeSet<_> = assigned.difference(&self.owned).cloned().collect();
         let revoked: BTreeSet<_> = self.owned.difference(&assigned).cloned().collect();
         self.owned.extend(added.iter().cloned());
@@ -96,7 +97,7 @@ impl Membership {
             return;
         }
         self.heartbeating = false;
-        self.heartbeat_at = now + self.options.heartbeat_interval;
+        self.heartbeat_at = now + self.heartbeat_interval;
         match answer {
             Ok(()) => {}
             Err(Failure::Code(ErrorCode::RebalanceInProgress)) => {
@@ -108,7 +109,7 @@ impl Membership {
                 self.coordinator = None;
                 self.pause(now, fraction);
             }
-            Err(Failure::Code(code)) if moved(code) => {
+            Err(Failure::Code(code)) if has_moved(code) => {
                 self.coordinator = None;
                 self.pause(now, fraction);
             }
@@ -171,7 +172,7 @@ impl Membership {
                 let text = format!("another member took over group.instance.id {instance}");
                 self.fail(Error::Fenced(text));
             }
-            code if moved(code) => {
+            code if has_moved(code) => {
                 self.coordinator = None;
                 self.state = State::Unjoined;
                 self.pause(now, fraction);
@@ -186,27 +187,5 @@ impl Membership {
 
     fn pause(&mut self, now: Instant, fraction: f64) {
         self.retry_at = Some(now + self.backoff.next(fraction));
-    }
-}
-
-/// Whether somebody else coordinates the group now.
-fn moved(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable
-    )
-}
-
-fn refused(operation: &'static str, code: ErrorCode) -> Error {
-    check(operation, code, None).err().unwrap_or(Error::Closed)
-}
-
-impl Input {
-    /// The outcome of a request by its code.
-    pub(in super::super) fn outcome(code: ErrorCode) -> Result<(), Failure> {
-        match code {
-            ErrorCode::None => Ok(()),
-            code => Err(Failure::Code(code)),
-        }
     }
 }

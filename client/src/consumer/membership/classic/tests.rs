@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::{Failure, Joined};
 use super::*;
+use ottla_protocol::ErrorCode;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -27,7 +29,7 @@ fn gone() -> Failure {
 
 /// A member, and the time it is told.
 struct World {
-    member: Membership,
+    member: ClassicMember,
     now: Instant,
 }
 
@@ -37,12 +39,10 @@ impl World {
         let options = Options {
             group_id: "g".to_owned(),
             group_instance_id: instance.map(str::to_owned),
-            heartbeat_interval: 3 * SECOND,
             rebalance_timeout: 300 * SECOND,
-            strategies: vec![strategy],
             backoff: Backoff::new(SECOND / 10, SECOND),
         };
-        let member = Membership::new(options, now);
+        let member = ClassicMember::new(options, 3 * SECOND, vec![strategy], now);
         Self { member, now }
     }
 
