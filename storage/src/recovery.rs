@@ -66,6 +66,9 @@ pub enum Tail {
         /// The offset after the last record.
         end_offset: i64,
     },
+    /// It is journaled, and neither checkpoint nor journal knows it: nothing of it was acknowledged, unless
+    /// someone has put it there by hand. All batches are verified, and an invalid rest is cut.
+    Unknown,
     /// All below `from` was synced. Batches from there on are verified, and an invalid rest is cut.
     Scan {
         /// The recovery point.
@@ -88,6 +91,7 @@ impl Tail {
     pub(crate) fn verify_from(self) -> i64 {
         match self {
             Self::Clean | Self::Closed { .. } => i64::MAX,
+            Self::Unknown => 0,
             Self::Scan { from, .. } => from,
             Self::Exact { from, end_offset } => from.min(end_offset),
         }
@@ -96,7 +100,7 @@ impl Tail {
     /// Where to stop looking.
     pub(crate) fn stop_at(self) -> i64 {
         match self {
-            Self::Clean | Self::Closed { .. } | Self::Scan { .. } => i64::MAX,
+            Self::Clean | Self::Closed { .. } | Self::Unknown | Self::Scan { .. } => i64::MAX,
             Self::Exact { end_offset, .. } => end_offset,
         }
     }
@@ -108,7 +112,10 @@ impl Tail {
 
     /// Something is known of the log beside its files.
     fn is_known(self) -> bool {
-        !matches!(self, Self::Clean | Self::Scan { at_least: 0, .. })
+        !matches!(
+            self,
+            Self::Clean | Self::Unknown | Self::Scan { at_least: 0, .. }
+        )
     }
 }
 
@@ -131,6 +138,7 @@ pub(crate) fn plan(facts: Facts) -> Option<Tail> {
             from,
             end_offset: end,
         }),
+        LastStop::Unclean if facts.journaled => Some(Tail::Unknown),
         _ => Some(Tail::Scan {
             from,
             at_least: end,
@@ -188,7 +196,7 @@ pub(crate) fn verdict(tail: Tail, found: &Found) -> Verdict {
             let promised = from.max(at_least);
             damaged(&format!("records below {promised} are missing"))
         }
-        Tail::Scan { .. } => match (reason, found.valid_behind) {
+        Tail::Unknown | Tail::Scan { .. } => match (reason, found.valid_behind) {
             (None, _) => Verdict::Keep,
             (Some(_), false) => Verdict::Cut,
             (Some(_), true) => damaged("an invalid batch is followed by valid ones"),

@@ -1,4 +1,4 @@
-//! Producers with a ledger of what was acknowledged, and members of groups that read along.
+//! Producers with a ledger of what was acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -222,7 +222,7 @@ impl Ledger {
     }
 
     /// Every record was read, each at its place and as it was sent; with `once`, in order and not again.
-    fn check(&self, read: &[Consumed], once: bool) {
+    pub(crate) fn check(&self, read: &[Consumed], once: bool) {
         let topic = &self.topic;
         let mut next: BTreeMap<i32, i64> = BTreeMap::new();
         let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
@@ -255,64 +255,5 @@ impl Ledger {
             Ok(self.len()),
             "{topic}: records read"
         );
-    }
-}
-
-/// A group of one, which commits now and then.
-pub(crate) struct Member {
-    pub(crate) topic: &'static str,
-    program: Program,
-    read: Vec<Consumed>,
-}
-
-impl Member {
-    pub(crate) fn join(client: &Client, broker: &Broker, topic: &'static str) -> Self {
-        let settings = [
-            "--set",
-            "enable.auto.commit=true",
-            "--set",
-            "auto.commit.interval.ms=100",
-        ];
-        let mut program = client.member(broker, &format!("group-of-{topic}"), topic, &settings);
-        program.wait_for("it was given its partitions", |line| match line {
-            Line::Assignment(assignment) => (!assignment.is_empty()).then_some(()),
-            _ => None,
-        });
-        Self {
-            topic,
-            program,
-            read: Vec::new(),
-        }
-    }
-
-    /// Takes what it has read by now.
-    pub(crate) fn look(&mut self) {
-        while let Some(line) = self.program.try_next() {
-            if let Line::Record(record) = line {
-                self.read.push(record);
-            }
-        }
-    }
-
-    /// Waits until it has read all of the ledger, and holds it against it.
-    pub(crate) fn check(mut self, ledger: &Ledger) {
-        let is_last = |read: &[Consumed]| {
-            let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
-            for record in read {
-                let end = ends.entry(record.record.partition).or_default();
-                *end = (record.offset + 1).max(*end);
-            }
-            usize::try_from(ends.values().sum::<i64>()) == Ok(ledger.len())
-        };
-        let deadline = Deadline::generous();
-        while !is_last(&self.read) {
-            match self.program.next(deadline) {
-                Some(Line::Record(record)) => self.read.push(record),
-                Some(_) => {}
-                None => panic!("{}: its member ended", self.topic),
-            }
-        }
-        self.program.finish();
-        ledger.check(&self.read, false);
     }
 }

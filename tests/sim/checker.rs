@@ -20,6 +20,8 @@ pub(crate) enum Violation {
     Reordered,
     /// D4, L1: what was read is not there any more, or was another record.
     TakenBack,
+    /// L1: what was deleted on request is back.
+    BroughtBack,
     /// L2: a reader skipped a record, got one twice, or went back.
     NotInSequence,
     /// E2: a reader of committed records got one of a transaction that was aborted.
@@ -52,7 +54,9 @@ pub(crate) struct Checker<'a> {
     pub(crate) remains: &'a Remains,
     /// Whose records a loss of power may take.
     pub(crate) weak: &'a [&'static str],
-    pub(crate) pump: Option<Pump>,
+    pub(crate) pumps: &'a [Pump],
+    /// Those that retention deletes from.
+    pub(crate) retained: &'a [&'static str],
     found: Vec<(Violation, String)>,
 }
 
@@ -62,7 +66,8 @@ impl<'a> Checker<'a> {
             events,
             remains,
             weak: &[],
-            pump: None,
+            pumps: &[],
+            retained: &[],
             found: Vec::new(),
         }
     }
@@ -75,8 +80,9 @@ impl<'a> Checker<'a> {
         self.transactions();
         self.offsets();
         self.fencing();
-        if let Some(pump) = self.pump {
-            self.pump(pump);
+        self.starts();
+        for pump in self.pumps {
+            self.pump(*pump);
         }
         self.found
     }
@@ -88,6 +94,10 @@ impl<'a> Checker<'a> {
     /// Whether a loss of power after `moment` may have changed `place`.
     fn is_excused(&self, place: Place, moment: Moment) -> bool {
         self.weak.contains(&place.topic) && self.events[moment..].contains(&Event::PowerLost)
+    }
+
+    fn start(&self, place: Place) -> i64 {
+        self.remains.starts.get(&place).copied().unwrap_or(0)
     }
 
     fn log(&self, place: Place) -> &'a [Stored] {
@@ -110,6 +120,9 @@ impl<'a> Checker<'a> {
             let Event::Acknowledged { place, offset, id } = *event else {
                 continue;
             };
+            if offset < self.start(place) {
+                continue;
+            }
             let found = self.at(place, offset).map(|stored| stored.id);
             if found != Some(id) && self.is_there(place) && !self.is_excused(place, moment) {
                 self.report(
@@ -179,7 +192,8 @@ impl<'a> Checker<'a> {
             };
             let (place, committed, wanted) = (*place, *committed, *position);
             *position = offset + 1;
-            if self.is_excused(place, moment) || !self.is_there(place) {
+            let is_deleted = offset < self.start(place);
+            if is_deleted || self.is_excused(place, moment) || !self.is_there(place) {
                 continue;
             }
             let found = self.at(place, offset);
@@ -196,6 +210,34 @@ impl<'a> Checker<'a> {
                 self.report(Violation::AbortedRead, what());
             } else if next.map(|stored| stored.offset) != Some(offset) {
                 self.report(Violation::NotInSequence, what());
+            }
+        }
+    }
+
+    /// Logs start where they were told to.
+    fn starts(&mut self) {
+        let mut told: BTreeMap<Place, (i64, i64)> = BTreeMap::new();
+        for event in self.events {
+            match *event {
+                Event::TrimAsked { place, offset } => {
+                    let (_, most) = told.entry(place).or_default();
+                    *most = offset.max(*most);
+                }
+                Event::Trimmed { place, offset } => {
+                    let (least, _) = told.entry(place).or_default();
+                    *least = offset.max(*least);
+                }
+                _ => {}
+            }
+        }
+        for place in self.remains.logs.keys() {
+            let (least, most) = told.get(place).copied().unwrap_or_default();
+            let start = self.start(*place);
+            let what = || format!("{place:?} starts at {start}, not in {least}..={most}");
+            if start < least {
+                self.report(Violation::BroughtBack, what());
+            } else if start > most && !self.retained.contains(&place.topic) {
+                self.report(Violation::Lost, what());
             }
         }
     }

@@ -40,6 +40,10 @@ pub(crate) enum Event {
     Read { reader: u32, offset: i64, id: u64 },
     /// A reader was told that its position is not in the log.
     OutOfRange { reader: u32, offset: i64 },
+    /// Records before an offset were to be deleted.
+    TrimAsked { place: Place, offset: i64 },
+    /// Records before an offset were deleted.
+    Trimmed { place: Place, offset: i64 },
     /// The power was gone: what was only in memory may be lost.
     PowerLost,
     /// A member was told what it gets in this generation.
@@ -85,6 +89,8 @@ pub(crate) struct Stored {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remains {
     pub(crate) logs: BTreeMap<Place, Vec<Stored>>,
+    /// Where logs start that do not start at 0.
+    pub(crate) starts: BTreeMap<Place, i64>,
     pub(crate) offsets: BTreeMap<(&'static str, Place), i64>,
 }
 

@@ -4,14 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_protocol::StrBytes;
 use ottla_protocol::message::{
-    FetchPartition, FetchRequest, FetchTopic, PartitionData, RequestMessage,
+    FetchPartition, FetchRequest, FetchTopic, ListOffsetsPartition, ListOffsetsRequest,
+    ListOffsetsTopic, PartitionData, RequestMessage,
 };
 use ottla_protocol::record::{Batches, Limits, Record};
 use ottla_protocol::service::{Connection, Service};
+use ottla_protocol::{ErrorCode, StrBytes};
 use tokio::time::timeout;
 use uuid::Uuid;
+
+use crate::history::Place;
+
+/// Timestamps that ask for the end and the start of a log.
+pub(crate) const LATEST: i64 = -1;
+pub(crate) const EARLIEST: i64 = -2;
 
 /// It is not known what became of the request.
 #[derive(Debug)]
@@ -96,6 +103,29 @@ impl Link {
         let mut answer = self.ask(request).await?;
         let mut topic = answer.responses.pop().ok_or(Lost)?;
         topic.partitions.pop().ok_or(Lost)
+    }
+
+    pub(crate) async fn list_offset(&mut self, place: Place, timestamp: i64) -> Result<i64, Lost> {
+        let partition = ListOffsetsPartition {
+            partition_index: place.partition,
+            timestamp,
+            ..Default::default()
+        };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![ListOffsetsTopic {
+                name: place.topic.into(),
+                partitions: vec![partition],
+            }],
+            ..Default::default()
+        };
+        let answer = self.ask(request).await?;
+        let topic = answer.topics.first().ok_or(Lost)?;
+        let partition = topic.partitions.first().ok_or(Lost)?;
+        match partition.error_code {
+            ErrorCode::None => Ok(partition.offset),
+            _ => Err(Lost),
+        }
     }
 }
 

@@ -11,10 +11,12 @@ use tokio::time::{sleep, timeout};
 use crate::chaos;
 use crate::checker::{Checker, Pump};
 use crate::history::{Place, Remains, Stored};
-use crate::link::{Found, Lost, read};
+use crate::link::{EARLIEST, Found, Lost, read};
 use crate::workload::pump::fetch_offsets;
-use crate::workload::{consumer, member, producer, pump, reader};
-use crate::world::{CACHED, COPIES, GROUP, LIBRARY, NOTES, ORDERS, PUMP, World, places};
+use crate::workload::{books, brief, consumer, member, producer, pump, reader, trim};
+use crate::world::{
+    BOOKKEEPERS, BOOKS, CACHED, COPIES, GROUP, LIBRARY, NOTES, ORDERS, PUMP, TRIMMED, World, places,
+};
 
 /// A run that is not over by then never will be.
 const DEADLINE: Duration = Duration::from_secs(1_800);
@@ -41,11 +43,19 @@ pub(crate) fn run(seed: u64, told: bool) -> Outcome {
         let events = world.history.events();
         let mut checker = Checker::new(&events, &remains);
         checker.weak = &[CACHED];
-        checker.pump = Some(Pump {
-            group: PUMP,
-            from: ORDERS,
-            to: COPIES,
-        });
+        checker.pumps = &[
+            Pump {
+                group: PUMP,
+                from: ORDERS,
+                to: COPIES,
+            },
+            Pump {
+                group: BOOKKEEPERS,
+                from: ORDERS,
+                to: BOOKS,
+            },
+        ];
+        checker.retained = if world.retains { &[TRIMMED] } else { &[] };
         let found = checker.check().into_iter();
         let found = found.map(|(violation, what)| format!("{violation:?}: {what}"));
         let violations = world.broken().into_iter().chain(found).collect();
@@ -65,7 +75,7 @@ async fn live(world: &World) {
     let mut spawn = |name: &'static str, id: tokio::task::AbortHandle| names.insert(id.id(), name);
     let w = || world.clone();
     let records = |least: u64| least + world.below(16);
-    let (orders, notes, cached) = (records(12), records(4), records(4));
+    let (orders, notes, cached, trimmed) = (records(12), records(4), records(4), records(20));
     spawn(
         "orders",
         tasks.spawn(producer::produce(w(), ORDERS, 2, true, orders)),
@@ -78,6 +88,18 @@ async fn live(world: &World) {
         "cached",
         tasks.spawn(producer::produce(w(), CACHED, 1, true, cached)),
     );
+    spawn(
+        "trimmed",
+        tasks.spawn(producer::produce(w(), TRIMMED, 1, true, trimmed)),
+    );
+    if !world.retains {
+        spawn("trim", tasks.spawn(trim::trim(w())));
+    }
+    spawn("brief", tasks.spawn(brief::live(w())));
+    spawn("books a", tasks.spawn(books::keep(w(), "books a")));
+    if world.chance(30) {
+        spawn("books b", tasks.spawn(books::keep(w(), "books b")));
+    }
     let implicit = world.chance(60);
     spawn("pump", tasks.spawn(pump::run(w(), implicit)));
     if world.chance(40) {
@@ -105,9 +127,11 @@ async fn live(world: &World) {
     let over = timeout(DEADLINE, async {
         while let Some(ended) = tasks.join_next_with_id().await {
             match ended {
-                Ok((id, ())) => {
-                    names.remove(&id);
+                // Without a broker nothing comes to an end any more.
+                Ok((id, ())) if names.remove(&id) == Some("chaos") && !world.is_running() => {
+                    return;
                 }
+                Ok(_) => {}
                 Err(error) => world.broke(error),
             }
         }
@@ -131,7 +155,7 @@ async fn bury(world: &World) -> Remains {
         world.broke(format_args!("it does not start at the end: {error}"));
         return remains;
     }
-    for place in places() {
+    for place in world.last_places() {
         let all = read_all(world, place, false).await;
         let committed = read_all(world, place, true).await;
         let (Some(all), Some(committed)) = (all, committed) else {
@@ -154,9 +178,21 @@ async fn bury(world: &World) -> Remains {
             ));
         }
         remains.logs.insert(place, stored);
+        if place.topic == TRIMMED {
+            match world.link("end").list_offset(place, EARLIEST).await {
+                Ok(start) => drop(remains.starts.insert(place, start)),
+                Err(Lost) => world.broke(format_args!("no start of {place:?}")),
+            }
+        }
+    }
+    for id in world.gone() {
+        let fetched = world.link("end").fetch(id, 0, 0, false, 1, 0).await;
+        if !fetched.is_ok_and(|data| data.error_code == ErrorCode::UnknownTopicId) {
+            world.broke("a deleted topic is back");
+        }
     }
     let mut link = world.link("end");
-    for group in [PUMP, GROUP, LIBRARY] {
+    for group in [PUMP, GROUP, LIBRARY, BOOKKEEPERS] {
         for partition in 0..2 {
             let place = Place {
                 topic: ORDERS,
@@ -181,6 +217,11 @@ async fn read_all(world: &World, place: Place, committed: bool) -> Option<Vec<Fo
     loop {
         let fetched = link.fetch(topic, place.partition, position, committed, 1 << 20, 0);
         let data = fetched.await.ok()?;
+        if data.error_code == ErrorCode::OffsetOutOfRange && position == 0 {
+            let start = link.list_offset(place, EARLIEST).await.ok();
+            position = start.filter(|start| *start > 0)?;
+            continue;
+        }
         if data.error_code != ErrorCode::None {
             world.history.tell((place, data.error_code));
             return None;

@@ -31,14 +31,30 @@ pub(crate) const COPIES: &str = "copies";
 pub(crate) const NOTES: &str = "notes";
 /// Bypasses the journal.
 pub(crate) const CACHED: &str = "cached";
+/// Loses its beginning, on request or by retention.
+pub(crate) const TRIMMED: &str = "trimmed";
+/// What the Rust client makes of the orders in transactions.
+pub(crate) const BOOKS: &str = "books";
 
 /// Topics with their partitions.
-pub(crate) const TOPICS: [(&str, i32); 4] = [(ORDERS, 2), (COPIES, 2), (NOTES, 1), (CACHED, 1)];
+pub(crate) const TOPICS: [(&str, i32); 6] = [
+    (ORDERS, 2),
+    (COPIES, 2),
+    (NOTES, 1),
+    (CACHED, 1),
+    (TRIMMED, 1),
+    (BOOKS, 2),
+];
+
+/// `retention.bytes` of [`TRIMMED`] in runs in which nobody asks for deletion.
+const RETENTION_BYTES: &str = "2000";
 
 pub(crate) const PUMP: &str = "pump";
 pub(crate) const GROUP: &str = "group";
 /// The group of the Rust client.
 pub(crate) const LIBRARY: &str = "library";
+/// The group of the Rust client whose offsets are in transactions.
+pub(crate) const BOOKKEEPERS: &str = "bookkeepers";
 
 pub(crate) fn places() -> impl Iterator<Item = Place> {
     TOPICS.into_iter().flat_map(|(topic, partitions)| {
@@ -81,6 +97,12 @@ pub(crate) struct Shared {
     broken: Mutex<Vec<String>>,
     /// The newest instance of the pump.
     pub(crate) instance: AtomicU32,
+    /// [`TRIMMED`] has a retention; otherwise records are deleted on request.
+    pub(crate) retains: bool,
+    /// The topic that was made last and stays.
+    stays: Mutex<Option<Place>>,
+    /// Topics that were deleted.
+    gone: Mutex<Vec<Uuid>>,
 }
 
 impl std::ops::Deref for World {
@@ -99,12 +121,16 @@ impl World {
         disk.observe(Arc::new(move |call: &Call| {
             trace.mix((call.operation, call.path.as_os_str()));
         }));
+        let mut random = StdRng::seed_from_u64(seed);
         Self(Arc::new(Shared {
             seed,
+            retains: random.random_bool(0.5),
+            stays: Mutex::default(),
+            gone: Mutex::default(),
             history,
             disk,
             faults: Faults::new(seed),
-            random: Mutex::new(StdRng::seed_from_u64(seed)),
+            random: Mutex::new(random),
             door: Door::default(),
             broker: Mutex::new(None),
             start: Instant::now(),
@@ -155,6 +181,26 @@ impl Shared {
         id.expect("a topic of the run").1
     }
 
+    /// Notes that a topic of the run is there for good.
+    pub(crate) fn stays(&self, place: Place, id: Uuid) {
+        self.ids.lock().push((place.topic, id));
+        *self.stays.lock() = Some(place);
+    }
+
+    /// Notes that a topic was deleted.
+    pub(crate) fn is_gone(&self, id: Uuid) {
+        self.gone.lock().push(id);
+    }
+
+    pub(crate) fn gone(&self) -> Vec<Uuid> {
+        self.gone.lock().clone()
+    }
+
+    /// All partitions at the end.
+    pub(crate) fn last_places(&self) -> Vec<Place> {
+        places().chain(*self.stays.lock()).collect()
+    }
+
     pub(crate) fn is_calm(&self) -> bool {
         self.calm.load(Ordering::Relaxed)
     }
@@ -190,6 +236,7 @@ impl Shared {
             ("log.segment.bytes", "3000"),
             ("log.index.interval.bytes", "256"),
             ("auto.create.topics.enable", "false"),
+            ("log.retention.check.interval.ms", "1500"),
             ("group.initial.rebalance.delay.ms", "0"),
         ];
         BrokerConfig::from_entries(settings).expect("settings")
@@ -256,13 +303,13 @@ impl Shared {
             name: name.into(),
             num_partitions,
             replication_factor: 1,
-            configs: if name == CACHED {
-                vec![
+            configs: match name {
+                CACHED => vec![
                     setting("flush.messages", "1000"),
                     setting("flush.ms", "2000"),
-                ]
-            } else {
-                Vec::new()
+                ],
+                TRIMMED if self.retains => vec![setting("retention.bytes", RETENTION_BYTES)],
+                _ => Vec::new(),
             },
             ..Default::default()
         });

@@ -30,7 +30,7 @@ pub(crate) struct Found {
     pub(super) capacity: u64,
     /// Of its last use; `None` when it was never used.
     pub(crate) sequence: Option<u64>,
-    /// It is shorter than it was when it was taken into use.
+    /// It is shorter than it was when it was made.
     pub(crate) is_cut: bool,
 }
 
@@ -66,6 +66,11 @@ impl JournalFiles {
         };
         let mut found = Vec::new();
         for entry in disk.list(dir)? {
+            if entry.name.ends_with(layout::TEMPORARY_SUFFIX) {
+                // Left behind by a preparation that did not finish.
+                disk.remove(&dir.join(&entry.name))?;
+                continue;
+            }
             let Some(slot) = layout::parse_journal_file(&entry.name) else {
                 continue;
             };
@@ -75,14 +80,12 @@ impl JournalFiles {
             let size = file.size()?;
             let capacity = size / BLOCK_BYTES * BLOCK_BYTES;
             let header = file_header(&*file, size, directory)?;
-            let is_cut = header.is_some_and(|header| header.capacity > size);
-            if capacity <= FIRST_GROUP && !is_cut {
-                // Left behind by a preparation that did not finish.
-                disk.remove(&path)?;
-                continue;
-            }
+            // A file has its name when all of it is on disk, so one without room for a group had more.
+            let is_cut =
+                capacity <= FIRST_GROUP || header.is_some_and(|header| header.capacity > size);
             let sequence = match header {
                 Some(header) => Some(header.sequence),
+                None if is_cut => None,
                 None => sequence_of_group(&*file, directory)?,
             };
             found.push(Found {
@@ -128,7 +131,7 @@ impl JournalFiles {
     /// Makes a file that is ready at once. For a small one.
     pub(super) fn create(&mut self, capacity: u64) -> io::Result<JournalFile> {
         let plan = self.plan(capacity);
-        let file = plan.disk.open(&plan.path, OpenMode::New)?;
+        let file = plan.disk.open(&plan.unfinished(), OpenMode::New)?;
         file.reserve(plan.capacity)?;
         file.truncate(plan.capacity)?;
         let file = plan.finish(file)?;
@@ -160,6 +163,11 @@ impl JournalFiles {
 }
 
 impl Plan {
+    /// Its name until all of it is on disk.
+    fn unfinished(&self) -> PathBuf {
+        layout::temporary_file(&self.path)
+    }
+
     /// Makes the file and fills it with zeros: a block that has been written before is synced in
     /// half the time. `None` when `stopped` said so; nothing is left behind on errors.
     pub(super) fn prepare(self, stopped: impl Fn() -> bool) -> io::Result<Option<JournalFile>> {
@@ -167,11 +175,11 @@ impl Plan {
         match filled {
             Ok(Some(file)) => self.finish(file).map(Some),
             Ok(None) => {
-                self.disk.remove(&self.path)?;
+                self.disk.remove(&self.unfinished())?;
                 Ok(None)
             }
             Err(error) => {
-                if let Err(error) = self.disk.remove(&self.path) {
+                if let Err(error) = self.disk.remove(&self.unfinished()) {
                     tracing::debug!(%error, "an unfinished journal file stays behind");
                 }
                 Err(error)
@@ -180,7 +188,7 @@ impl Plan {
     }
 
     fn fill(&self, stopped: impl Fn() -> bool) -> io::Result<Option<Arc<dyn DiskFile>>> {
-        let file = self.disk.open(&self.path, OpenMode::New)?;
+        let file = self.disk.open(&self.unfinished(), OpenMode::New)?;
         file.reserve(self.capacity)?;
         let zeros = vec![0; usize::try_from(self.capacity.min(FILL_BYTES)).unwrap_or(BLOCK)];
         let mut at = 0;
@@ -198,6 +206,7 @@ impl Plan {
 
     fn finish(&self, file: Arc<dyn DiskFile>) -> io::Result<JournalFile> {
         file.sync()?;
+        self.disk.rename(&self.unfinished(), &self.path)?;
         self.disk.sync_dir(&self.dir)?;
         Ok(JournalFile {
             file,

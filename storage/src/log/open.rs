@@ -277,18 +277,24 @@ fn scan_tail(segments: &[Arc<Segment>], tail: Tail, stored_start: i64) -> io::Re
             break;
         }
     }
-    if result.found.invalid.is_some() && matches!(tail, Tail::Scan { .. }) {
-        result.found.valid_behind = valid_behind(segments, &result)?;
+    if result.found.invalid.is_some() {
+        result.found.valid_behind = match tail {
+            Tail::Scan { .. } => valid_behind(segments, &result, true)?,
+            // Appends that were never acknowledged may be torn in any way; they fit the last segment.
+            Tail::Unknown => valid_behind(segments, &result, false)?,
+            _ => false,
+        };
     }
     Ok(result)
 }
 
-/// Whether an intact batch lies behind what the scan kept.
-fn valid_behind(segments: &[Arc<Segment>], scan: &TailScan) -> io::Result<bool> {
+/// Whether an intact batch lies behind what the scan kept: in the same segment, if that counts, or in a later one.
+fn valid_behind(segments: &[Arc<Segment>], scan: &TailScan, same_counts: bool) -> io::Result<bool> {
     let Some((number, last)) = &scan.last else {
         return Ok(false);
     };
-    for (at, segment) in segments.iter().enumerate().skip(*number) {
+    let first = if same_counts { *number } else { number + 1 };
+    for (at, segment) in segments.iter().enumerate().skip(first) {
         let start = if at == *number { last.end } else { 0 };
         let file = segment.file()?;
         let found = replay::find_intact_batch(&*file, start..segment.size(), scan.found.end)?;
@@ -318,7 +324,7 @@ fn settle(
         Verdict::Keep | Verdict::Cut => {}
     }
     let behind_start = found_end < stored_start;
-    if behind_start && !matches!(tail, Tail::Scan { .. }) {
+    if behind_start && !matches!(tail, Tail::Scan { .. } | Tail::Unknown) {
         let reason = format!("the log starts at {stored_start}, but ends before");
         return Err(quarantine(reason));
     }

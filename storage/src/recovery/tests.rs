@@ -120,7 +120,7 @@ fn every_row_of_the_plan() {
         (
             "crashed, journaled, nobody knows it",
             |f| !f.hole && f.last_stop == Unclean && f.journaled && !is_known(f),
-            scan,
+            |_| Some(Tail::Unknown),
         ),
         (
             "crashed, not journaled",
@@ -136,8 +136,9 @@ fn every_row_of_the_plan() {
     covers(&all_facts(), &rows, |facts| plan(*facts));
 }
 
-const TAILS: [Tail; 5] = [
+const TAILS: [Tail; 6] = [
     Tail::Clean,
+    Tail::Unknown,
     Tail::Closed { end_offset: 10 },
     Tail::Scan {
         from: 0,
@@ -194,7 +195,7 @@ type Opened = (Tail, Found);
 
 fn is_late((tail, found): &Opened) -> bool {
     let is_known = match tail {
-        Tail::Clean => false,
+        Tail::Clean | Tail::Unknown => false,
         Tail::Scan { at_least, .. } => *at_least > 0,
         Tail::Closed { .. } | Tail::Exact { .. } => true,
     };
@@ -204,7 +205,7 @@ fn is_short((tail, found): &Opened) -> bool {
     matches!(tail, Tail::Scan { at_least, .. } if found.end < *at_least)
 }
 fn is_scan(facts: &Opened) -> bool {
-    matches!(facts.0, Tail::Scan { .. }) && !is_late(facts) && !is_short(facts)
+    matches!(facts.0, Tail::Scan { .. } | Tail::Unknown) && !is_late(facts) && !is_short(facts)
 }
 fn is(facts: &Opened, wanted: fn(Tail) -> bool) -> bool {
     wanted(facts.0) && !is_late(facts)

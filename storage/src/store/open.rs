@@ -223,7 +223,9 @@ impl Opening {
             redone = self.redo(&mut reader).map_err(failed)?;
             let low = end.file_sequence;
             end = reader.position();
-            let is_cut = |found: &Found| found.is_cut && found.sequence >= Some(low);
+            let is_cut = |found: &Found| {
+                found.is_cut && found.sequence.is_none_or(|sequence| sequence >= low)
+            };
             let damage = if found.iter().any(is_cut) {
                 Some("a file of it has been cut".to_owned())
             } else if reader.is_damaged().map_err(failed)? {

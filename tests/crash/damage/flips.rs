@@ -28,10 +28,9 @@ pub(crate) enum Harm {
 }
 
 impl Harm {
-    /// Whether the journal can look as if the crash had torn its last group. A file of which not even
-    /// the header is left looks as if it had never been used.
+    /// Whether the journal can look as if the crash had torn its last group.
     fn may_tear(self) -> bool {
-        matches!(self, Self::Flip(_) | Self::Cut(..48))
+        matches!(self, Self::Flip(_))
     }
 }
 
@@ -99,6 +98,9 @@ impl Subject {
         store.close().map_err(|error| error.to_string())?;
         drop(store);
         disk.kill();
+        if is_cache(path) && outcome != Outcome::Unharmed {
+            return Err(format!("{outcome:?} although it can be made anew"));
+        }
         let Some(topic) = hit.filter(|_| outcome > Outcome::Torn) else {
             return Ok(outcome);
         };
@@ -176,6 +178,15 @@ impl Subject {
         }
         Ok(())
     }
+}
+
+/// Whether a file only has what follows from the batches (L5).
+fn is_cache(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(
+        extension,
+        Some("index" | "timeindex" | "txnindex" | "snapshot")
+    )
 }
 
 /// Every place of every file: a flip in each byte, a cut at each length.

@@ -30,7 +30,7 @@ const LOSSES: usize = 8;
 
 /// Real files, of which everything that is done is done to a simulated disk as well.
 #[derive(Clone)]
-struct RecordingDisk {
+pub(crate) struct RecordingDisk {
     root: PathBuf,
     real: OsDisk,
     model: SimulatedDisk,
@@ -45,6 +45,21 @@ struct RecordingFile {
 }
 
 impl RecordingDisk {
+    /// Real files below `root`.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            real: OsDisk::new(),
+            model: SimulatedDisk::new(),
+            one: Arc::default(),
+        }
+    }
+
+    /// What is done to the real files is done to this, in the same order.
+    pub(crate) fn model(&self) -> SimulatedDisk {
+        self.model.clone()
+    }
+
     /// A path of the model; `None` for what lies above the root.
     fn below(&self, path: &Path) -> Option<PathBuf> {
         path.strip_prefix(&self.root).ok().map(Path::to_owned)
@@ -208,12 +223,7 @@ struct Moment {
 
 /// Writes with threads to real files, and keeps some moments of it.
 fn record(root: &Path) -> (Vec<Moment>, BTreeMap<&'static str, Vec<Sent>>) {
-    let disk = RecordingDisk {
-        root: root.to_owned(),
-        real: OsDisk::new(),
-        model: SimulatedDisk::new(),
-        one: Arc::default(),
-    };
+    let disk = RecordingDisk::new(root);
     let store = open(Arc::new(disk.clone()), &root.join("data"));
     let mut writers = BTreeMap::new();
     for (name, id) in WRITERS.into_iter().zip(1..) {
@@ -275,7 +285,7 @@ fn record(root: &Path) -> (Vec<Moment>, BTreeMap<&'static str, Vec<Sent>>) {
 }
 
 /// Makes real files of a simulated disk.
-fn restore(disk: &SimulatedDisk, from: &Path, to: &Path) {
+pub(crate) fn restore(disk: &SimulatedDisk, from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in disk.list(from).expect("a directory") {
         let (from, to) = (from.join(&entry.name), to.join(&entry.name));

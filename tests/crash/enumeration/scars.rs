@@ -17,9 +17,11 @@ const DATA: &str = "data";
 /// Leaves scars in a directory that nobody has open. A disk that refuses leaves fewer.
 pub(crate) fn leave(disk: &SimulatedDisk) {
     let data = Path::new(DATA);
-    let _ = file(disk, &data.join("journal/00000090.journal"), 10);
-    let _ = file(disk, &data.join("journal/00000091.journal"), 12 << 10);
-    let _ = file(disk, &data.join("journal/00000092.journal"), 12 << 10);
+    let _ = file(disk, &data.join("journal/00000090.journal.tmp"), 10);
+    for name in ["journal/00000091.journal", "journal/00000092.journal"] {
+        // A file of the journal is on disk before it has its name.
+        let _ = file(disk, &data.join(name), 12 << 10).and_then(|file| file.sync());
+    }
     let _ = file(disk, &data.join("a-0/leader-epoch-checkpoint.tmp"), 5);
     let _ = file(disk, &data.join("a-0/00000000000000009999.index"), 8);
     let _ = file(disk, &data.join("b-0/00000000000000009999.snapshot"), 8);

@@ -117,6 +117,34 @@ fn only_a_loss_of_power_after_the_acknowledgement_excuses_a_weak_topic() {
 }
 
 #[test]
+fn a_log_starts_where_records_were_deleted_and_nowhere_else() {
+    let place = A;
+    let mut events = vec![read_from(false, 0)];
+    for offset in 0..4_i64 {
+        let id = offset.unsigned_abs() + 7;
+        events.extend([sent(A, id), acknowledged(offset, id), read(offset, id)]);
+    }
+    let starting = |events: &[Event], start: i64| {
+        let log: Vec<_> = (start..4)
+            .map(|offset| stored(offset, offset.unsigned_abs() + 7))
+            .collect();
+        let mut remains = left(&log, &[]);
+        remains.starts.insert(A, start);
+        found(events, &remains)
+    };
+    assert_eq!(starting(&events, 0), []);
+    assert_eq!(starting(&events, 2), [Violation::Lost]);
+    events.push(TrimAsked { place, offset: 2 });
+    for start in 0..=2 {
+        assert_eq!(starting(&events, start), []);
+    }
+    assert_eq!(starting(&events, 3), [Violation::Lost]);
+    events.push(Trimmed { place, offset: 2 });
+    assert_eq!(starting(&events, 1), [Violation::BroughtBack]);
+    assert_eq!(starting(&events, 2), []);
+}
+
+#[test]
 fn a_record_that_nobody_sent_there_is_invented() {
     let remains = left(&[stored(0, 7)], &[]);
     assert_eq!(found(&[], &remains), [Violation::Invented]);
@@ -275,7 +303,7 @@ fn a_pump_copies_what_it_has_read_once_and_nothing_else() {
         let mut remains = left(&[stored(0, 7), stored(1, 8)], copies);
         remains.offsets.insert((PUMP.group, A), read);
         let mut checker = Checker::new(&events, &remains);
-        checker.pump = Some(PUMP);
+        checker.pumps = &[PUMP];
         let found = checker.check().into_iter();
         found.map(|(violation, _)| violation).collect::<Vec<_>>()
     };

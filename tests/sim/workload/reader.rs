@@ -6,7 +6,7 @@ use ottla_protocol::ErrorCode;
 use tokio::time::sleep;
 
 use crate::history::{Event, Place};
-use crate::link::read;
+use crate::link::{EARLIEST, read};
 use crate::world::{CACHED, World};
 
 /// Reads `place` until all of it is there and read.
@@ -57,7 +57,8 @@ pub(crate) async fn follow(world: World, place: Place, committed: bool) {
             Ok(data) if data.error_code == ErrorCode::OffsetOutOfRange => {
                 let offset = position;
                 world.history.add(Event::OutOfRange { reader, offset });
-                (reader, position) = (world.number(), 0);
+                let start = link.list_offset(place, EARLIEST).await.unwrap_or(position);
+                (reader, position) = (world.number(), start);
                 begin(reader, position);
             }
             // A crash may leave a log without the journal in a state that is not served.

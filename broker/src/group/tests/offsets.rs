@@ -116,6 +116,19 @@ fn a_commit_keeps_the_session() {
     }
 }
 
+/// A delayed copy of a commit that was repeated looks just like a member that goes back: nothing in the request tells
+/// them apart. Apache Kafka 4.3 replaces the offset as well (seed 14843 of the simulation).
+#[test]
+fn a_member_may_commit_a_smaller_offset_than_before() {
+    let mut bench = Bench::new();
+    let (members, generation) = bench.stable(1);
+    for offset in [3, 5, 3] {
+        let commit = committing(&members[0], generation, offset);
+        assert_eq!(bench.commit(commit), GroupError::None);
+        assert_eq!(bench.committed("orders"), offset);
+    }
+}
+
 #[test]
 fn a_member_may_commit_while_a_rebalance_is_prepared() {
     let mut bench = Bench::new();

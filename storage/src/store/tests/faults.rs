@@ -1,4 +1,5 @@
 use super::*;
+use crate::disk::simulated::{Fault, FaultKind, Operation};
 use crate::error::{AppendError, Shortage};
 
 fn journal_file(slot: u32) -> PathBuf {
@@ -92,6 +93,25 @@ fn a_journal_that_cannot_grow_goes_on_with_what_it_has() {
     store.close().unwrap();
 }
 
+/// A second attempt would say that all is well, and what the first should have saved is on no disk.
+#[test]
+fn a_sync_that_failed_is_not_tried_again() {
+    let disk = SimulatedDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "a", 1);
+    append(&log, "one");
+    disk.inject(Fault {
+        operation: Some(Operation::Sync),
+        path: "journal".to_owned(),
+        after: 0,
+        kind: FaultKind::LostSync,
+        lasting: false,
+    });
+    append(&log, "two");
+    assert_eq!(log.offsets().high_watermark, 1);
+    assert!(store.failure().is_some());
+}
+
 #[test]
 fn damage_in_the_middle_of_the_journal_is_refused_until_repair_is_asked_for() {
     let disk = SimulatedDisk::new();
@@ -114,6 +134,43 @@ fn damage_in_the_middle_of_the_journal_is_refused_until_repair_is_asked_for() {
     assert_eq!(bodies(&store.log("a", 0).unwrap()), ["one", "two", "three"]);
     drop(store);
     assert!(!open(&disk).recovery_report().journal_damaged);
+}
+
+/// Once, one without its header looked as if it had never been used, and what only it had was cut.
+#[test]
+fn a_journal_file_that_was_cut_is_refused_until_repair_is_asked_for() {
+    for len in [0, 10, 47, 48, 4096, 8191, 8192] {
+        let disk = SimulatedDisk::new();
+        let store = open(&disk);
+        append(&create(&store, "a", 1), "one");
+        disk.kill();
+        drop(store);
+        disk.damage(&journal_file(0), |bytes| bytes.truncate(len));
+        let error = try_open(&disk, options(false)).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{len}: {error}");
+        let repair = StoreOptions {
+            repair: true,
+            ..options(false)
+        };
+        let store = try_open(&disk, repair).unwrap();
+        assert_eq!(bodies(&store.log("a", 0).unwrap()), ["one"], "{len}");
+        drop(store);
+        disk.kill();
+        assert!(!open(&disk).recovery_report().journal_damaged);
+    }
+}
+
+#[test]
+fn a_journal_file_that_was_not_finished_does_not_hinder_a_start() {
+    let disk = SimulatedDisk::new();
+    drop(open(&disk));
+    disk.kill();
+    let unfinished = layout::temporary_file(&journal_file(7));
+    let file = disk.open(&unfinished, OpenMode::New).unwrap();
+    file.write_at(0, &[std::io::IoSlice::new(b"0")]).unwrap();
+    let store = open(&disk);
+    append(&create(&store, "a", 1), "one");
+    assert!(disk.open(&unfinished, OpenMode::Existing).is_err());
 }
 
 #[test]
@@ -251,8 +308,6 @@ fn a_checkpoint_after_a_failed_one_does_not_give_up_the_journal() {
 /// Once, the file of a segment that was not taken into use claimed the offsets of later appends.
 #[test]
 fn a_failed_roll_leaves_no_segment_behind() {
-    use crate::disk::simulated::{Fault, FaultKind, Operation};
-
     let disk = SimulatedDisk::new();
     let reopen = || Store::open(Arc::new(disk.clone()), Path::new(DIR), options(false)).unwrap();
     let store = reopen();
@@ -299,5 +354,24 @@ fn a_closed_log_that_has_lost_its_end_or_its_beginning_is_quarantined() {
         let store = open(&disk);
         assert!(store.log("a", 0).is_none(), "without its {lost}");
         assert_eq!(store.quarantined()[0].directory, "a-0");
+    }
+}
+
+/// Once, such a topic was quarantined when intact batches were left behind one of which the power had taken a part.
+#[test]
+fn a_new_topic_whose_first_appends_are_torn_is_served() {
+    for seed in 0..64 {
+        let disk = SimulatedDisk::new();
+        let store = open(&disk);
+        store.defer(|| {});
+        let log = create(&store, "a", 1);
+        for _ in 0..3 {
+            append(&log, &"x".repeat(900));
+        }
+        disk.lose_power(Loss::Random { seed, sector: 512 });
+        drop(store);
+        let store = open(&disk);
+        assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
+        append(&store.log("a", 0).unwrap(), "two");
     }
 }

@@ -26,9 +26,11 @@ fn ends_after_a_crash(at: u64, unsynced: Loss) -> ([i64; 3], bool) {
         && logs.iter().all(|log| log.offsets().high_watermark == 2);
     disk.lose_power(unsynced);
     drop(store);
-    let store = open(&disk);
-    let end = |(topic, _)| store.log(topic, 0).unwrap().offsets().log_end_offset;
-    (LOGS.map(end), done)
+    (ends(&open(&disk)), done)
+}
+
+fn ends(store: &Store) -> [i64; 3] {
+    LOGS.map(|(topic, _)| store.log(topic, 0).unwrap().offsets().log_end_offset)
 }
 
 #[test]
@@ -43,4 +45,19 @@ fn a_crash_leaves_all_of_them_or_none() {
         }
     }
     assert_eq!(outcomes, [true; 2], "crashes before and after the commit");
+}
+
+#[test]
+fn a_checkpoint_keeps_nothing_of_what_is_not_committed() {
+    let disk = SimulatedDisk::new();
+    let store = open(&disk);
+    store.defer(|| {});
+    let logs = LOGS.map(|(topic, id)| create(&store, topic, id));
+    append(&logs[0], "alone");
+    store.drive();
+    append_together(logs.iter().map(part).collect(), 0).unwrap();
+    store.checkpoint().unwrap();
+    disk.lose_power(Loss::Everything);
+    drop(store);
+    assert_eq!(ends(&open(&disk)), [1, 0, 0]);
 }
