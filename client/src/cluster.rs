@@ -267,13 +267,9 @@ impl Cluster {
         known.is_none_or(|topic| topic.as_of + self.config.metadata_max_age <= self.env.now())
     }
 
-    /// What is known of the cluster, if it tells of a topic's partitions and is not too old.
-    pub(crate) fn fresh(&self, topic: &str, now: Instant) -> Option<Arc<Metadata>> {
-        let metadata = self.metadata();
-        let is_fresh = metadata.topics.get(topic).is_some_and(|topic| {
-            !topic.leaders.is_empty() && topic.as_of + self.config.metadata_max_age > now
-        });
-        is_fresh.then_some(metadata)
+    /// Another one for each answer about topics.
+    pub(crate) fn version(&self) -> u64 {
+        self.refreshed.load(Ordering::Acquire)
     }
 
     /// How many partitions a topic has, asking until `deadline` if that is not known.

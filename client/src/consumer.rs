@@ -31,6 +31,7 @@ use tokio::sync::{Notify, watch};
 use crate::cluster::{Cluster, Lane};
 use crate::config::ConsumerConfig;
 use crate::error::Error;
+use crate::telemetry::ConsumerTelemetry;
 use chunk::Reading;
 use fetch::FETCHES_PER_BROKER;
 use state::{Handed, Phase, Stage, State, Wants};
@@ -77,6 +78,7 @@ struct Shared {
     lanes: Lanes,
     reading: Reading,
     interceptors: Vec<Box<dyn ConsumerInterceptor>>,
+    telemetry: ConsumerTelemetry,
     state: Mutex<State>,
     /// The broker that coordinates the group, for commits.
     coordinator: Mutex<Option<i32>>,
@@ -240,11 +242,15 @@ impl Consumer {
         if wake {
             shared.driver.notify_one();
         }
+        if handed.is_none() {
+            shared.telemetry.waits();
+        }
         let handed = handed?;
         if let Ok(Handed::Records(records)) = &handed {
             for interceptor in &shared.interceptors {
                 interceptor.on_consume(records);
             }
+            shared.telemetry.received(records);
         }
         Some(handed.map(|handed| match handed {
             Handed::Records(records) => Event::Records(records),

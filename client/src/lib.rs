@@ -15,6 +15,10 @@ mod metadata;
 mod offsets;
 pub mod producer;
 mod retry;
+#[cfg(feature = "opentelemetry")]
+pub mod telemetry;
+#[cfg(not(feature = "opentelemetry"))]
+mod telemetry;
 pub mod transport;
 
 pub use admin::Admin;

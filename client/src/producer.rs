@@ -25,8 +25,8 @@ use crate::client::Client;
 use crate::cluster::{Cluster, Lane};
 use crate::config::{KeyHash, ProducerConfig};
 use crate::error::Error;
-use crate::metadata::Metadata;
-use accumulator::Accumulator;
+use crate::telemetry::ProducerTelemetry;
+use accumulator::{Accumulator, Incoming, Known};
 pub use delivery::{Delivery, RecordMetadata};
 use interceptor::Interceptors;
 pub use interceptor::{BatchOutcome, ProducerInterceptor};
@@ -114,6 +114,7 @@ impl ProducerBuilder {
                 !self.interceptors.is_empty(),
             )),
             interceptors: self.interceptors,
+            telemetry: ProducerTelemetry::new(&cluster.config.client_id),
             lane: cluster.new_lane(),
             memory: Semaphore::new(self.config.buffer_memory.min(Semaphore::MAX_PERMITS)),
             waiters: AtomicUsize::new(0),
@@ -162,6 +163,7 @@ struct Shared {
     cluster: Arc<Cluster>,
     lane: Lane,
     interceptors: Interceptors,
+    telemetry: ProducerTelemetry,
     accumulator: Mutex<Accumulator>,
     /// Bytes left of `buffer.memory`.
     memory: Semaphore,
@@ -238,6 +240,17 @@ impl Shared {
                 reason: "the buffer is full".to_owned(),
             }),
         }
+    }
+
+    /// What the metadata tells of a topic, if it tells of its partitions.
+    fn known(&self, topic: &str, version: u64) -> Option<Known> {
+        let metadata = self.cluster.metadata();
+        let topic = metadata.topics.get(topic)?;
+        (!topic.leaders.is_empty()).then(|| Known {
+            version,
+            stale_at: topic.as_of + self.cluster.config.metadata_max_age,
+            leaders: topic.leaders.clone(),
+        })
     }
 
     fn mark_stale(&self, topics: BTreeSet<Arc<str>>) {
@@ -318,30 +331,52 @@ impl Producer {
     ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
         shared.interceptors.on_send(&mut record);
-        let cluster = &shared.cluster;
-        let now = cluster.env.now();
-        let deadline = now + shared.config.max_block;
-        let cost = self.check(&record)?;
-        let known = match cluster.fresh(&record.topic, now) {
-            Some(metadata) => metadata,
-            None => {
-                cluster
-                    .partition_count(&record.topic, true, deadline)
-                    .await?;
-                cluster.metadata()
-            }
+        let sending = shared.telemetry.begin(&mut record);
+        let incoming = Incoming {
+            transaction,
+            record: &record,
+            sending: &sending,
         };
-        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
-        let (permit, metadata, now) = match shared.memory.try_acquire_many(permits) {
-            Ok(permit) => (permit, known, now),
-            Err(_) => {
-                let permit = shared.wait_for_room(permits, deadline).await?;
-                (permit, cluster.metadata(), cluster.env.now())
-            }
+        let queued = match self.enqueue_now(&incoming) {
+            Ok(None) | Err(Error::QueueFull) => self.enqueue_later(&incoming).await,
+            Ok(Some(delivery)) => Ok(delivery),
+            Err(error) => Err(error),
         };
-        let delivery = self.append(transaction, &record, cost, &metadata, now)?;
-        permit.forget();
+        queued.inspect_err(|error| sending.refused(error))
+    }
+
+    /// Queues a record if the buffer has room. None when the partitions of its topic are not known.
+    fn enqueue_now(&self, incoming: &Incoming<'_>) -> Result<Option<Delivery>, Error> {
+        let cost = self.check(incoming.record)?;
+        let memory = &self.owner.0.memory;
+        let permit = memory.try_acquire_many(permits(cost));
+        let permit = permit.map_err(|_| Error::QueueFull)?;
+        let delivery = self.append(incoming, cost)?;
+        if delivery.is_some() {
+            permit.forget();
+        }
         Ok(delivery)
+    }
+
+    /// Queues a record once its topic is known and the buffer has room.
+    async fn enqueue_later(&self, incoming: &Incoming<'_>) -> Result<Delivery, Error> {
+        let shared = &self.owner.0;
+        let topic = &incoming.record.topic;
+        let cost = self.check(incoming.record)?;
+        let deadline = shared.cluster.env.now() + shared.config.max_block;
+        loop {
+            let known = shared.cluster.partition_count(topic, true, deadline);
+            known.await?;
+            let permit = match shared.memory.try_acquire_many(permits(cost)) {
+                Ok(permit) => permit,
+                Err(_) => shared.wait_for_room(permits(cost), deadline).await?,
+            };
+            // None when the topic was deleted meanwhile.
+            if let Some(delivery) = self.append(incoming, cost)? {
+                permit.forget();
+                return Ok(delivery);
+            }
+        }
     }
 
     /// Queues a record if that can be done at once.
@@ -361,24 +396,19 @@ impl Producer {
     ) -> Result<Delivery, Error> {
         let shared = &self.owner.0;
         shared.interceptors.on_send(&mut record);
-        let cost = self.check(&record)?;
-        let metadata = shared.cluster.metadata();
-        if !metadata.topics.contains_key(&record.topic) {
-            shared.mark_stale([Arc::clone(&record.topic)].into());
-            return Err(Error::Unavailable(format!(
-                "{} is not known yet",
-                record.topic
-            )));
-        }
-        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
-        let permit = shared
-            .memory
-            .try_acquire_many(permits)
-            .map_err(|_| Error::QueueFull)?;
-        let now = shared.cluster.env.now();
-        let delivery = self.append(transaction, &record, cost, &metadata, now)?;
-        permit.forget();
-        Ok(delivery)
+        let sending = shared.telemetry.begin(&mut record);
+        let queued = self.enqueue_now(&Incoming {
+            transaction,
+            record: &record,
+            sending: &sending,
+        });
+        let queued = queued.and_then(|delivery| {
+            delivery.ok_or_else(|| {
+                shared.mark_stale([Arc::clone(&record.topic)].into());
+                Error::Unavailable(format!("{} is not known yet", record.topic))
+            })
+        });
+        queued.inspect_err(|error| sending.refused(error))
     }
 
     /// Writes a record and waits for its acknowledgement.
@@ -476,31 +506,38 @@ impl Producer {
         Ok(cost)
     }
 
-    fn append(
-        &self,
-        transaction: Option<u64>,
-        record: &ProducerRecord,
-        cost: usize,
-        metadata: &Metadata,
-        now: Instant,
-    ) -> Result<Delivery, Error> {
+    /// Queues a record. None when the partitions of its topic are not known.
+    fn append(&self, incoming: &Incoming<'_>, cost: usize) -> Result<Option<Delivery>, Error> {
         let shared = &self.owner.0;
-        let unknown = || Error::Unavailable(format!("{} is not known", record.topic));
-        let topic = metadata.topics.get(&record.topic).ok_or_else(unknown)?;
         let env = &shared.cluster.env;
-        let now = (now, record.timestamp.unwrap_or_else(|| env.wall_ms()));
-        let random = || env.random();
+        let record = incoming.record;
+        let timestamp = record.timestamp.unwrap_or_else(|| env.wall_ms());
+        let version = shared.cluster.version();
         let mut accumulator = shared.accumulator.lock();
         // Under the lock, so that nothing is queued behind the sender's last look.
         if shared.is_closing() {
             return Err(Error::Closed);
         }
-        let appended =
-            accumulator.append(transaction, record, cost, &topic.leaders, now, random)?;
+        if !accumulator.knows(&record.topic, version) {
+            let Some(known) = shared.known(&record.topic, version) else {
+                return Ok(None);
+            };
+            accumulator.learn(&record.topic, known);
+        }
+        let taken = (cost, timestamp);
+        let appended = accumulator.append(incoming, taken, || env.now(), || env.random())?;
         drop(accumulator);
+        if appended.stale {
+            shared.mark_stale([Arc::clone(&record.topic)].into());
+        }
         if appended.wake {
             shared.wake.notify_one();
         }
-        Ok(appended.delivery)
+        Ok(Some(appended.delivery))
     }
+}
+
+/// What a record takes of the buffer, as a semaphore counts it.
+fn permits(cost: usize) -> u32 {
+    u32::try_from(cost).unwrap_or(u32::MAX)
 }

@@ -234,6 +234,38 @@ async fn a_dropped_commit_counts_as_soon_as_it_was_polled() {
 }
 
 #[tokio::test]
+async fn a_dropped_transaction_counts_whole_and_once_or_not_at_all() {
+    let Some(stage) = Stage::new().await else {
+        return;
+    };
+    let topic = stage.topic(1).await;
+    let producer = transactional(&stage, &topic).await;
+    let last = std::cell::Cell::new(0);
+    let work = async |waits: usize| {
+        last.set(waits);
+        let pair = [2 * waits, 2 * waits + 1].map(|number| format!("{number:06}"));
+        let sent = producer.transaction(async |transaction| {
+            for value in &pair {
+                transaction.send(record(&topic, value)).await?;
+            }
+            Ok::<_, Error>(())
+        });
+        sent.await
+    };
+    dropped_everywhere(work).await.unwrap();
+    let seen = values(&stage, &topic).await;
+    assert!(rise(&seen), "{seen:?}");
+    let numbers: Vec<usize> = seen.iter().map(|value| value.parse().unwrap()).collect();
+    assert!(
+        numbers
+            .chunks(2)
+            .all(|pair| pair[0] % 2 == 0 && pair[0] + 1 == pair[1]),
+        "{seen:?}"
+    );
+    assert_eq!(numbers.last(), Some(&(2 * last.get() + 1)));
+}
+
+#[tokio::test]
 async fn a_dropped_build_of_a_transactional_producer_leaves_nothing_in_the_way() {
     let Some(stage) = Stage::new().await else {
         return;

@@ -5,6 +5,7 @@ mod faults;
 mod faulty;
 mod members;
 mod poll_interval;
+mod producing;
 mod rebalance;
 
 use std::time::Duration;

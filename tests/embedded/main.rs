@@ -11,9 +11,8 @@
 
 mod clock;
 mod faults;
-// mod ends;
+mod foreign;
 mod handing_over;
 mod life;
 mod raw;
 mod seed;
-// mod together;

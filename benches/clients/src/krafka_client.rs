@@ -29,14 +29,14 @@ pub async fn produce(load: &Load) -> Result<()> {
             && let Some(delivery) = deliveries.pop_front()
         {
             let delivery: krafka::producer::DeliveryHandle = delivery;
-            delivery.await?;
+            let _ = delivery.await?;
         }
         let record = Record::new(load.topic.as_str(), value.clone());
         deliveries.push_back(producer.enqueue(record).await?);
     }
     producer.flush().await?;
     for delivery in deliveries {
-        delivery.await?;
+        let _ = delivery.await?;
     }
     Ok(())
 }

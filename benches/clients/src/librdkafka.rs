@@ -11,6 +11,9 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::{LINGER, Load, PARTITIONS, Result};
 
+/// Records between two looks at what was delivered: a look at each one would cost more than the record.
+const POLL_EVERY: usize = 1000;
+
 /// Counts what was delivered.
 #[derive(Default)]
 struct Delivered(AtomicUsize);
@@ -35,7 +38,7 @@ pub fn produce(load: &Load) -> Result<()> {
         .set("batch.size", load.batch_size.to_string())
         .set("compression.type", &load.codec)
         .create_with_context(Delivered::default())?;
-    for value in load.values.iter().cycle().take(load.count) {
+    for (number, value) in load.values.iter().cycle().take(load.count).enumerate() {
         let mut record = BaseRecord::<(), [u8]>::to(&load.topic).payload(value);
         loop {
             match producer.send(record) {
@@ -47,7 +50,9 @@ pub fn produce(load: &Load) -> Result<()> {
                 Err((error, _)) => return Err(error.into()),
             }
         }
-        producer.poll(Duration::ZERO);
+        if number % POLL_EVERY == 0 {
+            producer.poll(Duration::ZERO);
+        }
     }
     producer.flush(Duration::from_secs(60))?;
     let delivered = producer.context().0.load(Ordering::Relaxed);

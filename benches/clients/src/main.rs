@@ -5,7 +5,7 @@
 //!
 //! CLIENT is ottla, librdkafka or krafka. Prints one line: records per second, and seconds of CPU
 //! per million records, both of this process alone. Every record is waited for: a producer learns
-//! the outcome of each, a consumer sees each value.
+//! the outcome of each, a consumer sees each value. (`run` adds librdkafka's own program in C.)
 
 mod krafka_client;
 mod librdkafka;

@@ -19,6 +19,7 @@ use crate::cluster::Cluster;
 use crate::config::{ConsumerConfig, GroupProtocol};
 use crate::error::Error;
 use crate::metadata::TopicPartition;
+use crate::telemetry::ConsumerTelemetry;
 
 /// What to read from the start.
 enum Start {
@@ -127,6 +128,8 @@ impl ConsumerBuilder {
         }
         let (driver, application) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let waiters = [Arc::clone(&driver), Arc::clone(&application)];
+        let telemetry =
+            ConsumerTelemetry::new(&cluster.config.client_id, config.group_id.as_deref());
         let shared = Arc::new(Shared {
             lanes: Lanes::new(&cluster),
             reading: Reading {
@@ -136,6 +139,7 @@ impl ConsumerBuilder {
             config,
             cluster,
             interceptors: self.interceptors,
+            telemetry,
             state: Mutex::new(state),
             coordinator: Mutex::default(),
             driver,

@@ -138,6 +138,9 @@ impl Chunk {
             }
             return self.open(batch, piece, reading).map_err(Some);
         };
+        let left = open.records.size_hint().1.unwrap_or(0);
+        let room = max.saturating_sub(piece.records.len());
+        piece.records.reserve(left.min(room));
         while piece.records.len() < max {
             match open.records.next() {
                 Some(Ok(record)) if record.offset < piece.next_offset => {}

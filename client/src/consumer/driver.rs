@@ -331,7 +331,10 @@ impl Driver {
         self.committing.start();
         let shared = Arc::clone(&self.shared);
         self.start(async move {
-            let outcome = job::commit(&shared, &group, &offsets).await;
+            let outcome = shared
+                .telemetry
+                .commit(job::commit(&shared, &group, &offsets))
+                .await;
             Done::Committed(group, offsets, outcome)
         });
         None

@@ -39,6 +39,29 @@ impl ConsumerHandle {
         self.shared.config.explain()
     }
 
+    /// The span of work on records of one partition, named and described as OpenTelemetry's
+    /// conventions ask for, with a link to the context in which each record was made. Work on a
+    /// single record is in the record's trace, unless the application has another under way.
+    ///
+    /// ```
+    /// # use tracing::Instrument as _;
+    /// # async fn work(record: &ottla_client::consumer::Record) {}
+    /// # async fn run(consumer: ottla_client::ConsumerHandle, records: ottla_client::consumer::Records) {
+    /// for record in &records {
+    ///     let span = consumer.process_span(records.partition(), [record]);
+    ///     work(record).instrument(span).await;
+    /// }
+    /// # }
+    /// ```
+    #[cfg(feature = "opentelemetry")]
+    pub fn process_span<'a>(
+        &self,
+        partition: &TopicPartition,
+        records: impl IntoIterator<Item = &'a ottla_protocol::record::Record>,
+    ) -> tracing::Span {
+        self.shared.telemetry.process(partition, records)
+    }
+
     /// Says that these records are processed. What is acknowledged without a gap may be committed.
     ///
     /// When the partition was given to another member meanwhile, the records will be read again,

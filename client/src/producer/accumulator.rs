@@ -27,6 +27,7 @@ use crate::config::ProducerConfig;
 use crate::error::{DeliveryError, Error};
 use crate::metadata::{Leader, TopicPartition};
 use crate::retry::Backoff;
+use crate::telemetry::{Sending, Sendings};
 
 pub(super) use drain::Drained;
 pub(super) use outcome::Verdict;
@@ -52,8 +53,20 @@ pub(super) struct Queue {
     not_before: Option<Instant>,
 }
 
-#[derive(Debug, Default)]
+/// What a producer has to know of a topic to choose partitions.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// Version of the metadata that it is taken from.
+    pub(super) version: u64,
+    /// When it is too old to rely on.
+    pub(super) stale_at: Instant,
+    /// By partition number.
+    pub(super) leaders: Vec<Leader>,
+}
+
+#[derive(Debug)]
 struct TopicQueues {
+    known: Known,
     sticky: Sticky,
     partitions: Vec<Queue>,
 }
@@ -66,6 +79,8 @@ pub(super) struct Accumulator {
     config: ProducerConfig,
     backoff: Backoff,
     topics: BTreeMap<Arc<str>, TopicQueues>,
+    /// Partitions with batches that are queued, in flight or not settled.
+    active: BTreeSet<(Arc<str>, usize)>,
     identity: Option<Identity>,
     next_id: u64,
     /// Batches that are not settled, by id, with the number of their parts.
@@ -84,6 +99,16 @@ pub(super) struct Appended {
     pub(super) delivery: Delivery,
     /// The sender has something new to look at.
     pub(super) wake: bool,
+    /// What is known of the topic is too old.
+    pub(super) stale: bool,
+}
+
+/// A record on its way into a batch.
+pub(super) struct Incoming<'a> {
+    /// The number of its transaction, if it is in one.
+    pub(super) transaction: Option<u64>,
+    pub(super) record: &'a ProducerRecord,
+    pub(super) sending: &'a Sending,
 }
 
 impl Accumulator {
@@ -96,6 +121,7 @@ impl Accumulator {
             outcomes: watched.then(Vec::new),
             transactions: transactional.then(|| Machine::new(backoff)),
             topics: BTreeMap::new(),
+            active: BTreeSet::new(),
             identity: None,
             next_id: 0,
             outstanding: BTreeMap::new(),
@@ -104,83 +130,81 @@ impl Accumulator {
         }
     }
 
-    /// Queues a record that takes `cost` of the buffer, in a transaction if it has a number.
-    /// `leaders` are those of the topic.
-    pub(super) fn append(
-        &mut self,
-        transaction: Option<u64>,
-        record: &ProducerRecord,
-        cost: usize,
-        leaders: &[Leader],
-        (now, wall_ms): (Instant, i64),
-        random: impl FnOnce() -> u64,
-    ) -> Result<Appended, Error> {
-        let index = self.choose(record, cost, leaders, random)?;
-        let partition = i32::try_from(index).unwrap_or(i32::MAX);
-        let timestamp = record.timestamp.unwrap_or(wall_ms);
-        self.admit(transaction, &record.topic, partition)?;
-        let queue = self.topics.get_mut(&record.topic);
-        let queue = queue.and_then(|topic| topic.partitions.get_mut(index));
-        let Some(queue) = queue else {
-            return Err(Error::Invalid(format!(
-                "{}-{partition} does not exist",
-                record.topic
-            )));
-        };
-        let mut added = false;
-        let mut open = queue.fresh.back_mut();
-        loop {
-            if let Some(batch) = open.take()
-                && let Some(position) = fill(batch, record, timestamp)?
-            {
-                batch.memory = batch.memory.saturating_add(cost);
-                batch.count += 1;
-                let full = batch.size() >= self.config.batch_size;
-                let slot = Arc::clone(&batch.slot);
-                let topic = Arc::clone(&record.topic);
-                let delivery = Delivery::new(slot, position, topic, partition, timestamp);
-                return Ok(Appended {
-                    delivery,
-                    wake: added || full,
-                });
+    /// Whether this version of the metadata is known of a topic.
+    pub(super) fn knows(&self, topic: &str, version: u64) -> bool {
+        let topic = self.topics.get(topic);
+        topic.is_some_and(|topic| topic.known.version == version)
+    }
+
+    /// Takes over what the metadata tells of a topic.
+    pub(super) fn learn(&mut self, topic: &Arc<str>, known: Known) {
+        let count = known.leaders.len();
+        let topic = match self.topics.get_mut(topic) {
+            Some(topic) => {
+                topic.known = known;
+                topic
             }
-            let builder = builder(&mut self.spare, &self.config)?;
-            let deadline = now + self.config.delivery_timeout;
-            let batch = queue.open(
-                &record.topic,
-                partition,
-                builder,
-                self.next_id,
-                now,
-                deadline,
-            );
-            *self.outstanding.entry(self.next_id).or_default() += 1;
-            self.next_id += 1;
-            queue.fresh.push_back(batch);
-            added = true;
-            open = queue.fresh.back_mut();
+            None => self.topics.entry(Arc::clone(topic)).or_insert(TopicQueues {
+                known,
+                sticky: Sticky::default(),
+                partitions: Vec::new(),
+            }),
+        };
+        while topic.partitions.len() < count {
+            topic.partitions.push(Queue::new(self.backoff));
         }
     }
 
-    /// Refuses a record that belongs to no transaction, or to one that takes no more.
-    fn admit(
+    /// Queues a record that takes `cost` of the buffer for a topic that was learned of, with this
+    /// timestamp. `now` is asked for when a batch begins.
+    pub(super) fn append(
         &mut self,
-        transaction: Option<u64>,
-        topic: &Arc<str>,
-        partition: i32,
-    ) -> Result<(), Error> {
-        match (&mut self.transactions, transaction) {
-            (None, None) => Ok(()),
-            (Some(machine), Some(number)) => {
-                machine.admit(number, TopicPartition::new(Arc::clone(topic), partition))
-            }
-            (Some(_), None) => Err(Error::Invalid(
-                "a producer with a transactional.id writes in transactions only".to_owned(),
-            )),
-            (None, Some(_)) => Err(Error::Invalid(
-                "transactions need a transactional.id".to_owned(),
-            )),
+        incoming: &Incoming<'_>,
+        (cost, timestamp): (usize, i64),
+        now: impl FnOnce() -> Instant,
+        random: impl FnOnce() -> u64,
+    ) -> Result<Appended, Error> {
+        let record = incoming.record;
+        let Some(topic) = self.topics.get_mut(&record.topic) else {
+            return Err(Error::Unavailable(format!("{} is not known", record.topic)));
+        };
+        let index = topic.choose(record, cost, &self.config, random)?;
+        let partition = i32::try_from(index).unwrap_or(i32::MAX);
+        admit(
+            self.transactions.as_mut(),
+            incoming.transaction,
+            &record.topic,
+            partition,
+        )?;
+        let Some(queue) = topic.partitions.get_mut(index) else {
+            return Err(does_not_exist(&record.topic, partition));
+        };
+        if let Some(batch) = queue.fresh.back_mut()
+            && let Some(delivery) = fill(batch, incoming, cost, timestamp)?
+        {
+            return Ok(Appended {
+                delivery,
+                wake: batch.size() >= self.config.batch_size,
+                stale: false,
+            });
         }
+        let now = now();
+        let builder = builder(&mut self.spare, &self.config)?;
+        let deadline = now + self.config.delivery_timeout;
+        let topic_name = &record.topic;
+        let mut batch = queue.open(topic_name, partition, builder, self.next_id, now, deadline);
+        let Some(delivery) = fill(&mut batch, incoming, cost, timestamp)? else {
+            return Err(Error::Invalid("a batch has no room for it".to_owned()));
+        };
+        queue.fresh.push_back(batch);
+        *self.outstanding.entry(self.next_id).or_default() += 1;
+        self.next_id += 1;
+        self.active.insert((Arc::clone(topic_name), index));
+        Ok(Appended {
+            delivery,
+            wake: true,
+            stale: topic.known.stale_at <= now,
+        })
     }
 
     /// What to ask a transaction's coordinator now.
@@ -209,45 +233,6 @@ impl Accumulator {
             }
             self.identity = Some(identity);
         }
-    }
-
-    /// The partition for a record, with a queue for it.
-    fn choose(
-        &mut self,
-        record: &ProducerRecord,
-        cost: usize,
-        leaders: &[Leader],
-        random: impl FnOnce() -> u64,
-    ) -> Result<usize, Error> {
-        let count = leaders.len();
-        let topic = match self.topics.get_mut(&record.topic) {
-            Some(topic) => topic,
-            None => self.topics.entry(Arc::clone(&record.topic)).or_default(),
-        };
-        while topic.partitions.len() < count {
-            topic.partitions.push(Queue::new(self.backoff));
-        }
-        if let Some(partition) = record.partition {
-            let index = usize::try_from(partition)
-                .ok()
-                .filter(|index| *index < count);
-            return index.ok_or_else(|| {
-                Error::Invalid(format!("{}-{partition} does not exist", record.topic))
-            });
-        }
-        if let Some(key) = record.key.as_ref().filter(|_| !self.config.ignore_keys) {
-            return Ok(of_key(self.config.key_hash, key, count));
-        }
-        let adaptive = self.config.adaptive_partitioning;
-        let TopicQueues { sticky, partitions } = topic;
-        let queues = || {
-            let queues = partitions.iter().zip(leaders);
-            let length = |queue: &Queue| if adaptive { queue.fresh.len() } else { 0 };
-            queues
-                .map(|(queue, leader)| (leader.node_id >= 0).then(|| length(queue)))
-                .collect()
-        };
-        Ok(sticky.next(cost, self.config.batch_size, count, queues, random))
     }
 
     /// Everything queued so far stops lingering. Returns the id below which batches are those.
@@ -346,6 +331,41 @@ impl Accumulator {
     }
 }
 
+impl TopicQueues {
+    /// The partition for a record.
+    fn choose(
+        &mut self,
+        record: &ProducerRecord,
+        cost: usize,
+        config: &ProducerConfig,
+        random: impl FnOnce() -> u64,
+    ) -> Result<usize, Error> {
+        let Self {
+            known,
+            sticky,
+            partitions,
+        } = self;
+        let count = known.leaders.len();
+        if let Some(partition) = record.partition {
+            let index = usize::try_from(partition).ok();
+            let index = index.filter(|index| *index < count);
+            return index.ok_or_else(|| does_not_exist(&record.topic, partition));
+        }
+        if let Some(key) = record.key.as_ref().filter(|_| !config.ignore_keys) {
+            return Ok(of_key(config.key_hash, key, count));
+        }
+        let adaptive = config.adaptive_partitioning;
+        let queues = || {
+            let queues = partitions.iter().zip(&known.leaders);
+            let length = |queue: &Queue| if adaptive { queue.fresh.len() } else { 0 };
+            queues
+                .map(|(queue, leader)| (leader.node_id >= 0).then(|| length(queue)))
+                .collect()
+        };
+        Ok(sticky.next(cost, config.batch_size, count, queues, random))
+    }
+}
+
 impl Queue {
     fn new(backoff: Backoff) -> Self {
         Self {
@@ -374,7 +394,8 @@ impl Queue {
         Batch {
             topic: Arc::clone(topic),
             partition,
-            slot: Arc::new(Slot::default()),
+            slot: Slot::new(Arc::clone(topic), partition),
+            sendings: Sendings::default(),
             body: Body::Open(builder),
             count: 0,
             memory: 0,
@@ -396,17 +417,55 @@ impl Queue {
     }
 }
 
+/// Refuses a record that belongs to no transaction, or to one that takes no more.
+fn admit(
+    transactions: Option<&mut Machine>,
+    transaction: Option<u64>,
+    topic: &Arc<str>,
+    partition: i32,
+) -> Result<(), Error> {
+    match (transactions, transaction) {
+        (None, None) => Ok(()),
+        (Some(machine), Some(number)) => {
+            machine.admit(number, TopicPartition::new(Arc::clone(topic), partition))
+        }
+        (Some(_), None) => Err(Error::Invalid(
+            "a producer with a transactional.id writes in transactions only".to_owned(),
+        )),
+        (None, Some(_)) => Err(Error::Invalid(
+            "transactions need a transactional.id".to_owned(),
+        )),
+    }
+}
+
 /// Appends a record to an open batch. None when the batch has no room.
-fn fill(batch: &mut Batch, record: &ProducerRecord, timestamp: i64) -> Result<Option<u32>, Error> {
+fn fill(
+    batch: &mut Batch,
+    incoming: &Incoming<'_>,
+    cost: usize,
+    timestamp: i64,
+) -> Result<Option<Delivery>, Error> {
     let Body::Open(builder) = &mut batch.body else {
         return Ok(None);
     };
+    let record = incoming.record;
     let (key, value) = (record.key.as_deref(), record.value.as_deref());
     match builder.append(timestamp, key, value, &record.headers) {
-        Ok(position) => Ok(Some(u32::try_from(position).unwrap_or(0))),
+        Ok(position) => {
+            batch.sendings.push(incoming.sending);
+            batch.memory = batch.memory.saturating_add(cost);
+            batch.count += 1;
+            let position = u32::try_from(position).unwrap_or(0);
+            let slot = Arc::clone(&batch.slot);
+            Ok(Some(Delivery::new(slot, position, timestamp)))
+        }
         Err(AppendError::Full) => Ok(None),
         Err(error) => Err(Error::Invalid(error.to_string())),
     }
+}
+
+fn does_not_exist(topic: &str, partition: i32) -> Error {
+    Error::Invalid(format!("{topic}-{partition} does not exist"))
 }
 
 fn builder(spare: &mut Spare, config: &ProducerConfig) -> Result<Box<BatchBuilder>, Error> {

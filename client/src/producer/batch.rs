@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::delivery::{Outcome, Slot};
 use crate::error::{DeliveryError, Error};
+use crate::telemetry::Sendings;
 
 /// Room between the orders of two batches, so that parts fit in between.
 pub(super) const ORDER_WIDTH: u64 = 1 << 32;
@@ -28,6 +29,8 @@ pub(super) struct Batch {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
     pub(super) slot: Arc<Slot>,
+    /// Spans of the records.
+    pub(super) sendings: Sendings,
     pub(super) body: Body,
     pub(super) count: i32,
     /// What the batch takes of `buffer.memory`.
@@ -76,7 +79,7 @@ impl Batch {
     }
 
     /// Two batches with a half of the records each, under the numbers that the records had.
-    pub(super) fn split(self, options: BatchOptions) -> Result<[Self; 2], Box<(Self, Error)>> {
+    pub(super) fn split(mut self, options: BatchOptions) -> Result<[Self; 2], Box<(Self, Error)>> {
         let Body::Built(bytes) = &self.body else {
             return Err(Box::new((self, Error::Invalid("not built".to_owned()))));
         };
@@ -85,11 +88,14 @@ impl Batch {
             Err(error) => return Err(Box::new((self, Error::Invalid(error.to_string())))),
         };
         let [(first, first_count), (second, second_count)] = halves;
+        let at = usize::try_from(first_count).unwrap_or(0);
+        let [sendings, later] = self.sendings.split(at);
         let width = self.width / 2;
         let memory = self.memory / 2;
-        let part = |body, count, offset: i32| Self {
+        let part = |body, count, offset: i32, sendings| Self {
+            sendings,
             topic: Arc::clone(&self.topic),
-            slot: Arc::default(),
+            slot: Slot::new(Arc::clone(&self.topic), self.partition),
             body: Body::Built(body),
             count,
             numbers: self.numbers.map(|numbers| ProducerIdentity {
@@ -101,10 +107,10 @@ impl Batch {
             memory,
             ..self
         };
-        let mut second = part(second, second_count, first_count);
+        let mut second = part(second, second_count, first_count, later);
         second.order = self.order + width;
         second.memory = self.memory - memory;
-        let first = part(first, first_count, 0);
+        let first = part(first, first_count, 0, sendings);
         let at = u32::try_from(first_count).unwrap_or(0);
         let parts = vec![(0, Arc::clone(&first.slot)), (at, Arc::clone(&second.slot))];
         self.slot.complete(Outcome::Split(parts));
@@ -117,6 +123,7 @@ impl Batch {
             error,
             may_have_been_written: self.may_have_been_written,
         };
+        self.sendings.failed(self.partition, &error.error);
         self.slot.complete(Outcome::Failed(error.clone()));
         error
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -41,31 +41,51 @@ pub(super) enum Outcome {
     Split(Vec<(u32, Arc<Slot>)>),
 }
 
-#[derive(Debug, Default)]
-struct State {
-    outcome: Option<Outcome>,
-    /// At most one a record.
-    wakers: BTreeMap<u32, Waker>,
+/// The future outcome of one batch. Records that have it are read without a lock.
+#[derive(Debug)]
+pub(super) struct Slot {
+    topic: Arc<str>,
+    partition: i32,
+    outcome: OnceLock<Outcome>,
+    /// At most one a record. Locked while the outcome is set.
+    wakers: Mutex<BTreeMap<u32, Waker>>,
 }
 
-/// The future outcome of one batch.
-#[derive(Debug, Default)]
-pub(super) struct Slot(Mutex<State>);
-
 impl Slot {
+    pub(super) fn new(topic: Arc<str>, partition: i32) -> Arc<Self> {
+        Arc::new(Self {
+            topic,
+            partition,
+            outcome: OnceLock::new(),
+            wakers: Mutex::default(),
+        })
+    }
+
     /// Sets the outcome and wakes who waits. Only the first outcome counts.
     pub(super) fn complete(&self, outcome: Outcome) {
         let wakers = {
-            let mut state = self.0.lock();
-            if state.outcome.is_some() {
+            let mut wakers = self.wakers.lock();
+            if self.outcome.set(outcome).is_err() {
                 return;
             }
-            state.outcome = Some(outcome);
-            std::mem::take(&mut state.wakers)
+            std::mem::take(&mut *wakers)
         };
         for waker in wakers.into_values() {
             waker.wake();
         }
+    }
+
+    /// The outcome, or a promise to wake `waker` when it is there.
+    fn outcome_or_wake(&self, index: u32, waker: &Waker) -> Option<&Outcome> {
+        if let Some(outcome) = self.outcome.get() {
+            return Some(outcome);
+        }
+        let mut wakers = self.wakers.lock();
+        if let Some(outcome) = self.outcome.get() {
+            return Some(outcome);
+        }
+        wakers.insert(index, waker.clone());
+        None
     }
 }
 
@@ -79,26 +99,16 @@ pub struct Delivery {
     slot: Arc<Slot>,
     /// Position of the record in the batch of `slot`.
     index: u32,
-    topic: Arc<str>,
-    partition: i32,
     timestamp: i64,
     /// The slot may hold a waker of this.
     waits: bool,
 }
 
 impl Delivery {
-    pub(super) fn new(
-        slot: Arc<Slot>,
-        index: u32,
-        topic: Arc<str>,
-        partition: i32,
-        timestamp: i64,
-    ) -> Self {
+    pub(super) fn new(slot: Arc<Slot>, index: u32, timestamp: i64) -> Self {
         Self {
             slot,
             index,
-            topic,
-            partition,
             timestamp,
             waits: false,
         }
@@ -107,43 +117,19 @@ impl Delivery {
     /// The partition that was chosen for the record.
     #[must_use]
     pub fn partition(&self) -> i32 {
-        self.partition
+        self.slot.partition
     }
 
-    /// The outcome, if it is known by now.
-    fn outcome(&mut self, waker: Option<&Waker>) -> Option<Result<RecordMetadata, DeliveryError>> {
-        loop {
-            let slot = Arc::clone(&self.slot);
-            let mut state = slot.0.lock();
-            match &state.outcome {
-                None => {
-                    if let Some(waker) = waker {
-                        state.wakers.insert(self.index, waker.clone());
-                        self.waits = true;
-                    }
-                    return None;
-                }
-                Some(Outcome::Failed(error)) => return Some(Err(error.clone())),
-                Some(Outcome::Written {
-                    base_offset,
-                    log_append_time,
-                }) => {
-                    return Some(Ok(RecordMetadata {
-                        topic: Arc::clone(&self.topic),
-                        partition: self.partition,
-                        offset: (*base_offset >= 0)
-                            .then(|| base_offset.saturating_add(i64::from(self.index))),
-                        timestamp: log_append_time.unwrap_or(self.timestamp),
-                    }));
-                }
-                Some(Outcome::Split(parts)) => {
-                    let part = parts.iter().rev().find(|(first, _)| *first <= self.index);
-                    // The first part starts at 0.
-                    let (first, part) = part?;
-                    self.index -= first;
-                    self.slot = Arc::clone(part);
-                }
-            }
+    /// Follows a batch that was split to the part with the record.
+    fn follow(&mut self) {
+        while let Some(Outcome::Split(parts)) = self.slot.outcome.get() {
+            let part = parts.iter().rev().find(|(first, _)| *first <= self.index);
+            // The first part starts at 0.
+            let Some((first, part)) = part else { return };
+            let part = Arc::clone(part);
+            self.index -= first;
+            self.slot = part;
+            self.waits = false;
         }
     }
 }
@@ -153,12 +139,29 @@ impl Future for Delivery {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        match this.outcome(Some(context.waker())) {
-            Some(outcome) => {
-                this.waits = false;
-                Poll::Ready(outcome)
-            }
-            None => Poll::Pending,
+        loop {
+            this.follow();
+            let slot = &this.slot;
+            let outcome = match slot.outcome_or_wake(this.index, context.waker()) {
+                None => {
+                    this.waits = true;
+                    return Poll::Pending;
+                }
+                Some(Outcome::Split(_)) => continue,
+                Some(Outcome::Failed(error)) => Err(error.clone()),
+                Some(Outcome::Written {
+                    base_offset,
+                    log_append_time,
+                }) => Ok(RecordMetadata {
+                    topic: Arc::clone(&slot.topic),
+                    partition: slot.partition,
+                    offset: (*base_offset >= 0)
+                        .then(|| base_offset.saturating_add(i64::from(this.index))),
+                    timestamp: log_append_time.unwrap_or(this.timestamp),
+                }),
+            };
+            this.waits = false;
+            return Poll::Ready(outcome);
         }
     }
 }
@@ -169,9 +172,6 @@ impl Drop for Delivery {
         if !self.waits {
             return;
         }
-        let mut state = self.slot.0.lock();
-        if state.outcome.is_none() {
-            state.wakers.remove(&self.index);
-        }
+        self.slot.wakers.lock().remove(&self.index);
     }
 }

@@ -118,6 +118,16 @@ mod tests {
     }
 
     #[test]
+    fn keys_hash_as_in_librdkafka_on_request() {
+        // The check value of CRC-32.
+        assert_eq!(
+            of_key(KeyHash::Crc32, b"123456789", 1000),
+            0xcbf4_3926 % 1000
+        );
+        assert_eq!(of_key(KeyHash::Crc32, b"", 1000), 0);
+    }
+
+    #[test]
     fn keyless_records_stick_to_a_partition_for_a_batch() {
         let mut sticky = Sticky::default();
         let mut seed = 0;

@@ -97,6 +97,8 @@ pub struct BatchBuilder {
     compressor: Compressor,
     /// Room for the head, then the records in clear. Empty when no record was appended.
     buffer: BytesMut,
+    /// Size of the batch before in clear, which is about what the next one will have.
+    expected_size: usize,
     record_count: i32,
     last_offset_delta: i32,
     base_timestamp: i64,
@@ -113,6 +115,7 @@ impl BatchBuilder {
             compressor: Compressor::new(options.compression, options.level)?,
             options,
             buffer: BytesMut::new(),
+            expected_size: 0,
             record_count: 0,
             last_offset_delta: -1,
             base_timestamp: -1,
@@ -208,7 +211,8 @@ impl BatchBuilder {
             return Err(AppendError::Full);
         }
         if first {
-            self.buffer.reserve(HEADER_LEN + size);
+            let expected = self.expected_size.min(self.options.max_size);
+            self.buffer.reserve(expected.max(HEADER_LEN + size));
             self.buffer.put_bytes(0, HEADER_LEN);
             self.base_timestamp = base_timestamp;
             self.max_timestamp = timestamp;
@@ -229,6 +233,7 @@ impl BatchBuilder {
         if self.buffer.is_empty() {
             self.buffer.put_bytes(0, HEADER_LEN);
         }
+        self.expected_size = self.buffer.len();
         let compressed = self.options.compression != Compression::None && !self.is_empty();
         let result = if compressed {
             self.build_compressed()

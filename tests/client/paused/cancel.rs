@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use ottla_client::admin::{CommittedOffset, OffsetSpec};
 use ottla_client::config::GroupProtocol;
 use ottla_client::consumer::{Consumer, Event};
 use tokio::time::sleep;
@@ -15,6 +16,7 @@ with_each_protocol! {
     #[tokio::test(start_paused = true)]
     no_event_is_lost_or_doubled_by_dropping_the_wait_for_it,
     a_commit_that_nobody_waits_for_is_made_all_the_same,
+    a_commit_of_offsets_that_nobody_waits_for_is_made_all_the_same,
     a_commit_that_was_never_polled_changes_nothing,
     questions_may_be_dropped_at_any_point,
     a_close_that_nobody_waits_for_commits_and_leaves_all_the_same,
@@ -102,6 +104,21 @@ async fn a_commit_that_nobody_waits_for_is_made_all_the_same(protocol: GroupProt
     }
 }
 
+async fn a_commit_of_offsets_that_nobody_waits_for_is_made_all_the_same(protocol: GroupProtocol) {
+    for polls in 1..4 {
+        let world = World::of(protocol, 1).await;
+        world.produce(0, 0..2).await;
+        let mut consumer = world.member().with(manual).build().await.unwrap();
+        records(&mut consumer).await;
+        let partition = partitions([0]).remove(0);
+        let offsets = [(partition.clone(), CommittedOffset::new(1))].into();
+        let _ = at_most(polls, consumer.commit_offsets(offsets)).await;
+        sleep(seconds(1)).await;
+        let committed = consumer.committed([partition.clone()]).await.unwrap();
+        assert_eq!(committed[&partition].offset, 1);
+    }
+}
+
 async fn a_commit_that_was_never_polled_changes_nothing(protocol: GroupProtocol) {
     let world = World::of(protocol, 1).await;
     world.produce(0, 0..1).await;
@@ -127,6 +144,8 @@ async fn questions_may_be_dropped_at_any_point(protocol: GroupProtocol) {
         let _ = at_most(polls, consumer.committed(partitions([0]))).await;
         let _ = at_most(polls, consumer.end_offsets(partitions([0]))).await;
         let _ = at_most(polls, consumer.beginning_offsets(partitions([0]))).await;
+        let latest = [(partitions([0]).remove(0), OffsetSpec::Latest)].into();
+        let _ = at_most(polls, consumer.list_offsets(&latest)).await;
         let end = consumer.end_offsets(partitions([0])).await.unwrap();
         assert_eq!(end[&partitions([0])[0]], 3);
         consumer.committed(partitions([0])).await.unwrap();
@@ -140,7 +159,11 @@ async fn a_close_that_nobody_waits_for_commits_and_leaves_all_the_same(protocol:
         let mut consumer = world.start().await;
         let batch = records(&mut consumer).await;
         consumer.ack(&batch);
-        let _ = at_most(polls, consumer.close(seconds(10))).await;
+        if polls % 2 == 0 {
+            let _ = at_most(polls, consumer.close(seconds(10))).await;
+        } else {
+            let _ = at_most(polls, consumer.into_stream().close(seconds(10))).await;
+        }
         sleep(seconds(1)).await;
         let group = world.client.admin().describe_group("g").await.unwrap();
         assert_eq!(group.state, "Empty");

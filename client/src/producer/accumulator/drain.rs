@@ -60,30 +60,33 @@ impl Accumulator {
             drained.released += self.abort(&error);
         }
         let mut ready = Vec::new();
-        for (name, topic) in &mut self.topics {
-            for (index, queue) in topic.partitions.iter_mut().enumerate() {
-                queue.prepare(self.identity, &self.config);
-                let waits = self.transactions.as_ref().is_some_and(|machine| {
-                    !queue.is_empty() && !machine.may_send(&partition_of(name, index))
-                });
-                if waits {
-                    wake_at_deadline(queue, &mut drained);
-                    continue;
-                }
-                match queue.look(now, &self.config, self.flush_below, hurry) {
+        let (topics, identity, config) = (&mut self.topics, self.identity, &self.config);
+        let (transactions, flush_below) = (self.transactions.as_ref(), self.flush_below);
+        self.active.retain(|(name, index)| {
+            let topic = topics.get_mut(name);
+            let Some(queue) = topic.and_then(|topic| topic.partitions.get_mut(*index)) else {
+                return false;
+            };
+            queue.prepare(identity, config);
+            let waits = transactions.is_some_and(|machine| {
+                !queue.is_empty() && !machine.may_send(&partition_of(name, *index))
+            });
+            if !waits {
+                match queue.look(now, config, flush_below, hurry) {
                     Look::Nothing => {}
                     Look::At(at) => wake(&mut drained.wake_at, at),
                     Look::NeedsIdentity => drained.needs_identity = true,
-                    Look::Ready(created) => match leader(name, index) {
-                        Some(node) => ready.push((created, node, Arc::clone(name), index)),
+                    Look::Ready(created) => match leader(name, *index) {
+                        Some(node) => ready.push((created, node, Arc::clone(name), *index)),
                         None => {
                             drained.leaderless.insert(Arc::clone(name));
                         }
                     },
                 }
-                wake_at_deadline(queue, &mut drained);
             }
-        }
+            wake_at_deadline(queue, &mut drained);
+            !queue.is_settled()
+        });
         // A partition that lost its id needs a new one, not that of its siblings.
         if drained.needs_identity {
             self.identity = None;
@@ -141,11 +144,11 @@ impl Accumulator {
     /// Fails what has waited for too long.
     fn expire(&mut self, now: Instant, drained: &mut Drained) {
         let mut expired = Vec::new();
-        for queue in self
-            .topics
-            .values_mut()
-            .flat_map(|topic| &mut topic.partitions)
-        {
+        for (name, index) in &self.active {
+            let topic = self.topics.get_mut(name);
+            let Some(queue) = topic.and_then(|topic| topic.partitions.get_mut(*index)) else {
+                continue;
+            };
             while queue
                 .fresh
                 .front()
@@ -262,6 +265,11 @@ impl Queue {
         self.in_flight.insert(batch.order);
         self.sent.insert(batch.order);
         Some(batch)
+    }
+
+    /// Nothing is queued, and the outcome of all that was sent is known.
+    fn is_settled(&self) -> bool {
+        self.is_empty() && self.in_flight.is_empty() && self.sent.is_empty()
     }
 
     fn is_empty(&self) -> bool {

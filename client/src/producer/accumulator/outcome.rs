@@ -60,11 +60,14 @@ impl Accumulator {
                 queue.not_before = None;
                 let done = done(&verdict);
                 let base_offset = match &done {
-                    Outcome::Written { base_offset, .. } => Some(*base_offset),
-                    _ => None,
+                    Outcome::Written { base_offset, .. } => *base_offset,
+                    _ => -1,
                 };
+                batch.sendings.written(batch.partition, base_offset);
                 batch.slot.complete(done);
-                self.note(&batch, || Ok(base_offset.filter(|offset| *offset >= 0)));
+                self.note(&batch, || {
+                    Ok(Some(base_offset).filter(|offset| *offset >= 0))
+                });
             }
             Next::Again => {
                 if is_unfinished(&verdict) {

@@ -33,9 +33,16 @@ impl Bench {
             producer_id: 7,
             epoch: 0,
         });
+        let now = Instant::now();
+        let known = Known {
+            version: 0,
+            stale_at: now + ms(300_000),
+            leaders: LEADERS.to_vec(),
+        };
+        accumulator.learn(&"t".into(), known);
         Self {
             accumulator,
-            now: Instant::now(),
+            now,
             flying: Vec::new(),
             log: Vec::new(),
             epoch: 0,
@@ -45,9 +52,13 @@ impl Bench {
 
     fn append(&mut self, value: u32) -> Delivery {
         let record = ProducerRecord::new("t").value(value.to_be_bytes().to_vec());
-        let at = (self.now, 0);
+        let incoming = Incoming {
+            transaction: None,
+            record: &record,
+            sending: &Sending::default(),
+        };
         self.accumulator
-            .append(None, &record, 40, &LEADERS, at, || 0)
+            .append(&incoming, (40, 0), || self.now, || 0)
             .unwrap()
             .delivery
     }
