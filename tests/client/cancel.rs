@@ -49,37 +49,32 @@ async fn dropped_everywhere<T>(make: impl AsyncFn(usize) -> T) -> T {
 /// The values in a topic of one partition, as far as they count.
 async fn values(stage: &Stage, topic: &str) -> Vec<String> {
     let partition = TopicPartition::new(topic, 0);
-    let admin = stage.client.admin();
-    let level = IsolationLevel::ReadCommitted;
-    let end = admin.list_offset(&partition, OffsetSpec::Latest, level);
-    let end = end.await.unwrap().unwrap().offset;
     let mut reader = stage
         .client
         .reader()
         .with(|config| {
             config
                 .auto_offset_reset(AutoOffsetReset::Earliest)
-                .isolation_level(level)
+                .isolation_level(IsolationLevel::ReadCommitted)
         })
         .assign([partition.clone()])
         .build()
         .await
         .unwrap();
     let mut values = Vec::new();
-    // A record that ends what is read: behind a marker there may be nothing to hand out.
+    // A record that ends what is read: behind a marker there may be nothing to hand out, and Apache
+    // Kafka writes markers after it has answered.
     let last = stage.producer().await;
     last.send(record(topic, "last")).await.unwrap();
-    let mut next = 0;
-    while next <= end {
+    while values.last().is_none_or(|value| value != "last") {
         if let Event::Records(records) = reader.next_event().await.unwrap() {
             for record in &records {
                 let value = record.value.clone().unwrap();
                 values.push(String::from_utf8(value.to_vec()).unwrap());
             }
-            next = records.next().offset;
         }
     }
-    assert_eq!(values.pop().as_deref(), Some("last"));
+    values.pop();
     values
 }
 

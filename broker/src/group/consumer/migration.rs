@@ -242,7 +242,10 @@ impl ConsumerGroup {
 }
 
 fn to_classic(value: MemberValue, topics: &TopicImage) -> ClassicMember {
-    let assignment = assignment_blob(&value, &value.target, topics);
+    // Not the target: what the member works on until it joins again is what it may be left with, should
+    // the group become a consumer group before that.
+    let has = value.assigned.iter().chain(value.pending_revocation.iter());
+    let assignment = assignment_blob(&value, &has.collect(), topics);
     let classic = value.classic.unwrap_or(ClassicValue {
         session_timeout_ms: 0,
         protocols: Vec::new(),

@@ -310,6 +310,31 @@ impl World {
     }
 }
 
+/// Runs the acts, and then everybody behaves.
+fn play(acts: &[Act]) -> (World, Bench) {
+    let mut world = World::default();
+    let mut bench = Bench::new();
+    for act in acts {
+        world.act(&mut bench, act);
+    }
+    world.settle(&mut bench);
+    (world, bench)
+}
+
+#[test]
+fn a_member_keeps_what_it_works_on_when_the_protocol_changes_to_and_fro() {
+    use Act::{Leave, Turn};
+    let has_all = [Turn(4), Turn(4), Turn(4), Turn(4)];
+    // A reader that comes and goes unnoticed by the member, and another that comes.
+    let acts = [&has_all[..], &[Turn(1), Leave(1), Turn(0), Turn(0)]];
+    play(&acts.concat());
+    let acts = [
+        &has_all[..],
+        &[Turn(1), Leave(1), Turn(3), Turn(3), Turn(3)],
+    ];
+    play(&acts.concat());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -317,12 +342,7 @@ proptest! {
     fn members_of_both_protocols_never_share_a_partition(
         acts in prop::collection::vec(act(), 1..150),
     ) {
-        let mut world = World::default();
-        let mut bench = Bench::new();
-        for act in &acts {
-            world.act(&mut bench, act);
-        }
-        world.settle(&mut bench);
+        let (mut world, mut bench) = play(&acts);
         // Those of the consumer protocol go, and the others go on.
         for client in [1, 3] {
             world.act(&mut bench, &Act::Leave(client));
