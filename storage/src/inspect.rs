@@ -1,6 +1,6 @@
 //! What is in a data directory, and what of it is damaged. Changes nothing and takes no lock.
 //!
-//! Shell over [`survey`], which goes through a segment as a repair would leave it.
+//! Shell over `survey`, which goes through a segment as a repair would leave it.
 
 pub(crate) mod survey;
 
