@@ -7,15 +7,16 @@ mod incoming;
 mod outgoing;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
 use ottla_protocol::error::RequestError;
 use ottla_protocol::header::RequestHeader;
-use ottla_protocol::{ApiKey, Response, StrBytes, decode_request, encode_response};
+use ottla_protocol::{ApiKey, Frame, Response, StrBytes, decode_request, encode_response};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -25,11 +26,14 @@ use crate::core::Core;
 use crate::handler::api_versions;
 use crate::service::{self, Answer, Context};
 use incoming::{Incoming, InputError};
-use outgoing::write_frame;
+use outgoing::Outgoing;
 
 /// Requests of one connection that may wait for their answers. Clients send five at the most
 /// unless told otherwise.
 const MAX_PIPELINED: usize = 64;
+
+/// Answers are gathered for one write until they have this many bytes.
+const MAX_GATHERED: usize = 64 << 10;
 
 /// How long a stopping broker waits for the answers that a connection is owed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,6 +60,19 @@ struct Finished {
     correlation_id: i32,
     /// Input bytes that the request holds until it is answered.
     _held: Option<OwnedSemaphorePermit>,
+}
+
+impl Finished {
+    /// The frame of the answer, if there is one.
+    fn encode(self) -> Result<Option<Frame>, Ended> {
+        let response: Response = match self.answer {
+            Answer::Reply(response) => response,
+            Answer::Nothing => return Ok(None),
+            Answer::Close(reason) => return Err(Ended::Unanswerable(reason)),
+        };
+        let frame = encode_response(&response, self.api_version, self.correlation_id)?;
+        Ok(Some(frame))
+    }
 }
 
 struct Connection {
@@ -101,7 +118,7 @@ pub(crate) async fn serve(
 
 impl Connection {
     async fn run(mut self) -> Result<(), Ended> {
-        let draining = self.core.draining.clone();
+        let mut draining = pin!(self.core.draining.clone().cancelled_owned());
         loop {
             let idle = self.waiting.is_empty();
             let may_read = self.waiting.len() < MAX_PIPELINED && !self.refused;
@@ -110,7 +127,7 @@ impl Connection {
                 Some(finished) = self.waiting.next(), if !idle => {
                     self.send(finished).await?;
                 }
-                () = draining.cancelled() => return self.drain().await,
+                () = &mut draining => return self.drain().await,
                 frame = self.incoming.next(idle), if may_read => {
                     let accepted = match frame {
                         Ok(Some(frame)) => self.accept(frame),
@@ -207,15 +224,26 @@ impl Connection {
         }
     }
 
-    async fn send(&mut self, finished: Finished) -> Result<(), Ended> {
-        let response: Response = match finished.answer {
-            Answer::Reply(response) => response,
-            Answer::Nothing => return Ok(()),
-            Answer::Close(reason) => return Err(Ended::Unanswerable(reason)),
-        };
-        let frame = encode_response(&response, finished.api_version, finished.correlation_id)?;
-        write_frame(&mut self.writer, frame).await?;
+    /// Sends an answer, and in the same write those behind it that are finished too.
+    async fn send(&mut self, first: Finished) -> Result<(), Ended> {
+        let mut outgoing = Outgoing::default();
+        let mut next = Some(first);
+        let mut ended = Ok(());
+        while let Some(finished) = next.take() {
+            match finished.encode() {
+                Ok(Some(frame)) => outgoing.push(frame),
+                Ok(None) => {}
+                Err(reason) => {
+                    ended = Err(reason);
+                    break;
+                }
+            }
+            if outgoing.len() < MAX_GATHERED {
+                next = self.waiting.next().now_or_never().flatten();
+            }
+        }
+        outgoing.write_to(&mut self.writer).await?;
         self.incoming.answered();
-        Ok(())
+        ended
     }
 }

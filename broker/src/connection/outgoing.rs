@@ -12,26 +12,50 @@ use tokio::time::timeout;
 /// A peer that takes nothing for this long is given up.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Writes a whole frame.
-///
-/// # Errors
-/// As the socket, and `TimedOut` when the peer reads nothing for a minute.
-///
-/// # Cancel safety
-/// None: a frame may be cut short, and the connection cannot be used any more.
-pub(super) async fn write_frame(writer: &mut OwnedWriteHalf, frame: Frame) -> io::Result<()> {
-    let mut chunks = Chunks {
-        chunks: frame.into_chunks(),
-        first: 0,
-    };
-    while chunks.has_remaining() {
-        match timeout(STALL_TIMEOUT, writer.write_buf(&mut chunks)).await {
-            Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => written?,
-            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-        };
+/// Frames that are to go out with as few calls as the socket allows.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    chunks: Vec<Bytes>,
+    len: usize,
+}
+
+impl Outgoing {
+    pub(super) fn push(&mut self, frame: Frame) {
+        let mut chunks = frame.into_chunks();
+        self.len += chunks.iter().map(Bytes::len).sum::<usize>();
+        if self.chunks.is_empty() {
+            self.chunks = chunks;
+        } else {
+            self.chunks.append(&mut chunks);
+        }
     }
-    Ok(())
+
+    /// Bytes of all frames.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Writes all frames, whole.
+    ///
+    /// # Errors
+    /// As the socket, and `TimedOut` when the peer reads nothing for a minute.
+    ///
+    /// # Cancel safety
+    /// None: a frame may be cut short, and the connection cannot be used any more.
+    pub(super) async fn write_to(self, writer: &mut OwnedWriteHalf) -> io::Result<()> {
+        let mut chunks = Chunks {
+            chunks: self.chunks,
+            first: 0,
+        };
+        while chunks.has_remaining() {
+            match timeout(STALL_TIMEOUT, writer.write_buf(&mut chunks)).await {
+                Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => written?,
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            };
+        }
+        Ok(())
+    }
 }
 
 /// Chunks as one buffer that can be written with one vectored call.
