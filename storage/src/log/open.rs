@@ -55,6 +55,11 @@ impl Log {
         };
         check_metadata(&home, &identity, sink.is_some())?;
         let stored_start = load_log_start(&*home.disk, dir)?;
+        if stored_start > 0 && !matches!(tail, Tail::Clean | Tail::Closed { .. }) {
+            // The process may have ended before this was durable, even because a sync failed, which may
+            // have left what looks synced. Who is told now where the log starts relies on it.
+            store_log_start(&*home.disk, dir, &identity, stored_start)?;
+        }
         let cleaner = CleanerState::load(&home)?;
         let found = find_segments(&home, stored_start)?;
         let scan = scan_tail(&found, tail, stored_start)?;

@@ -375,3 +375,32 @@ fn a_new_topic_whose_first_appends_are_torn_is_served() {
         append(&store.log("a", 0).unwrap(), "two");
     }
 }
+
+#[test]
+fn a_log_start_whose_sync_failed_is_stored_again_before_it_is_told() {
+    for operation in [Operation::Sync, Operation::SyncDir] {
+        let disk = SimulatedDisk::new();
+        let store = open(&disk);
+        let log = create(&store, "a", 1);
+        (0..3).for_each(|_| drop(append(&log, "x")));
+        // So that recovery has nothing to write in the log's directory.
+        store.checkpoint().unwrap();
+        disk.inject(Fault {
+            operation: Some(operation),
+            path: "a-0".to_owned(),
+            after: 0,
+            kind: FaultKind::LostSync,
+            lasting: false,
+        });
+        assert!(log.advance_log_start(2).is_err());
+        drop(store);
+        disk.kill();
+        let start = || {
+            let store = open(&disk);
+            store.log("a", 0).unwrap().offsets().log_start_offset
+        };
+        let told = start();
+        disk.lose_power(Loss::Everything);
+        assert_eq!(start(), told, "{operation:?}");
+    }
+}
