@@ -382,7 +382,9 @@ fn a_log_start_whose_sync_failed_is_stored_again_before_it_is_told() {
         let disk = SimulatedDisk::new();
         let store = open(&disk);
         let log = create(&store, "a", 1);
-        (0..3).for_each(|_| drop(append(&log, "x")));
+        for _ in 0..3 {
+            append(&log, "x");
+        }
         // So that recovery has nothing to write in the log's directory.
         store.checkpoint().unwrap();
         disk.inject(Fault {
