@@ -4,6 +4,8 @@
 
 mod classic;
 mod consumer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

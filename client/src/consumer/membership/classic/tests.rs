@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::tests::follow;
 use super::super::{Failure, Joined};
 use super::*;
 use ottla_protocol::ErrorCode;
@@ -488,21 +489,7 @@ proptest! {
                 _ => Input::Tick,
             };
             for effect in world.tell(input) {
-                match effect {
-                    Effect::Assign(added) => {
-                        prop_assert!(added.is_disjoint(&held));
-                        held.extend(added);
-                    }
-                    Effect::Release(gone) | Effect::Lose(gone) => {
-                        prop_assert!(gone.is_subset(&held));
-                        held.retain(|partition| !gone.contains(partition));
-                    }
-                    Effect::Revoke { partitions, deadline } => {
-                        prop_assert!(partitions.is_subset(&held) && !partitions.is_empty());
-                        prop_assert!(deadline > world.now);
-                    }
-                    _ => {}
-                }
+                follow(&effect, &mut held, world.now)?;
             }
             prop_assert_eq!(&held, &world.member.owned);
             let member = &world.member;

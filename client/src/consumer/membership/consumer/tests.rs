@@ -9,6 +9,7 @@ use ottla_protocol::message::{
 };
 use proptest::prelude::*;
 
+use super::super::tests::follow;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -637,28 +638,14 @@ proptest! {
             world.now += Duration::from_millis(wait.into());
             let input = any_input(&world, kind, detail);
             for effect in world.tell(input) {
-                match effect {
-                    Effect::Assign(added) => {
-                        prop_assert!(added.is_disjoint(&held));
-                        held.extend(added);
+                follow(&effect, &mut held, world.now)?;
+                if let Effect::ConsumerHeartbeat(_, request) = &effect {
+                    prop_assert_eq!(request.member_epoch, world.member.member_epoch);
+                    if let Some(told) = &request.topic_partitions {
+                        let count: usize = told.iter().map(|topic| topic.partitions.len()).sum();
+                        prop_assert_eq!(count, held.len());
                     }
-                    Effect::Release(gone) | Effect::Lose(gone) => {
-                        prop_assert!(gone.is_subset(&held));
-                        held.retain(|partition| !gone.contains(partition));
-                    }
-                    Effect::Revoke { partitions, deadline } => {
-                        prop_assert!(partitions.is_subset(&held) && !partitions.is_empty());
-                        prop_assert!(deadline > world.now);
-                    }
-                    Effect::ConsumerHeartbeat(_, request) => {
-                        prop_assert_eq!(request.member_epoch, world.member.member_epoch);
-                        if let Some(told) = &request.topic_partitions {
-                            let count: usize = told.iter().map(|topic| topic.partitions.len()).sum();
-                            prop_assert_eq!(count, held.len());
-                        }
-                        prop_assert!(request.member_epoch > 0 || held.is_empty());
-                    }
-                    _ => {}
+                    prop_assert!(request.member_epoch > 0 || held.is_empty());
                 }
             }
             let member = &world.member;
