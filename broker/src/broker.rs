@@ -197,7 +197,7 @@ impl BrokerBuilder {
         ));
         tasks.spawn(housekeeping::run(Arc::clone(&core), stop.clone()));
         tasks.spawn(cleaning::run(Arc::clone(&core), stop.clone()));
-        transaction::shell::free_hanging(&core);
+        transaction::hanging::free(&core);
         // Without them, the first transactional producer would have to try again.
         transaction::shell::reserve_producer_ids(&core).await;
         let local_addr = listener

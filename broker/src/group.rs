@@ -278,6 +278,17 @@ impl GroupCoordinator {
         self.groups.replay(record);
     }
 
+    /// Producers with the groups in which offsets of theirs wait for the end of a transaction.
+    pub(crate) fn pending_transactions(&self) -> Vec<(i64, Arc<str>)> {
+        let groups = self.groups.iter();
+        let of = |group: &classic::Group| {
+            let producers = group.pending_offsets.keys();
+            let pending = producers.map(|producer| (*producer, Arc::clone(&group.group_id)));
+            pending.collect::<Vec<_>>()
+        };
+        groups.flat_map(of).collect()
+    }
+
     /// Ends loading: every member gets a fresh session timeout and expiry begins.
     pub(crate) fn loaded(&mut self, now: Now) -> Effects {
         let mut effects = Effects::default();

@@ -9,6 +9,7 @@
 
 mod end;
 mod event;
+pub(crate) mod hanging;
 mod init;
 mod record;
 pub(crate) mod shell;

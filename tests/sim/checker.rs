@@ -308,7 +308,7 @@ impl<'a> Checker<'a> {
     /// What was asked for after another took over is refused.
     fn fencing(&mut self) {
         let mut generations: BTreeMap<&str, Vec<(Moment, i32)>> = BTreeMap::new();
-        let mut instances: Vec<(Moment, u32)> = Vec::new();
+        let mut producers: Vec<(Moment, (i64, i16))> = Vec::new();
         for (moment, event) in self.events.iter().enumerate() {
             match *event {
                 Event::Joined { group, generation } => {
@@ -330,11 +330,10 @@ impl<'a> Checker<'a> {
                         self.report(Violation::FencedCommit, format!("{event:?}"));
                     }
                 }
-                Event::Initialised { instance } => instances.push((moment, instance)),
-                Event::Accepted { instance, asked } => {
-                    let newer =
-                        |(known, newer): &(Moment, u32)| *known < asked && *newer > instance;
-                    if instances.iter().any(newer) {
+                Event::Initialised { producer } => producers.push((moment, producer)),
+                Event::Accepted { producer, asked } => {
+                    let newer = |(known, newer): &(Moment, _)| *known < asked && *newer > producer;
+                    if producers.iter().any(newer) {
                         self.report(Violation::FencedProducer, format!("{event:?}"));
                     }
                 }

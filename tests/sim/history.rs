@@ -66,10 +66,11 @@ pub(crate) enum Event {
         offset: i64,
         asked: Moment,
     },
-    /// A transactional producer took over from all before it.
-    Initialised { instance: u32 },
-    /// A request of a transactional producer, made then, was accepted.
-    Accepted { instance: u32, asked: Moment },
+    /// A transactional producer took over from all with a smaller producer id or epoch. Answers may come in another
+    /// order than the broker gave them.
+    Initialised { producer: (i64, i16) },
+    /// A request of the producer that was initialised so, made then, was accepted.
+    Accepted { producer: (i64, i16), asked: Moment },
     /// The broker said how a transaction ended.
     Ended { transaction: u32, committed: bool },
 }

@@ -14,18 +14,21 @@
 
 mod chaos;
 mod checker;
+mod hanging;
 mod history;
 mod link;
+#[path = "../crash/enumeration/parallel.rs"]
+mod parallel;
 mod run;
 mod workload;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
 use parking_lot::Mutex;
 
+use crate::parallel::in_parallel;
 use crate::run::{Outcome, run};
 
 /// Runs of a usual test run.
@@ -44,31 +47,21 @@ fn number(name: &str) -> Option<u64> {
 
 /// Runs all `seeds` on all cores and panics if one finds something.
 fn run_all(seeds: &[u64]) {
-    let next = Mutex::new(seeds.iter());
     let (events, faults) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let Some(seed) = next.lock().next().copied() else {
-                        return;
-                    };
-                    match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
-                        Ok(outcome) => {
-                            events.fetch_add(outcome.events, Ordering::Relaxed);
-                            if !outcome.violations.is_empty() {
-                                eprintln!("seed {seed}: {:#?}", outcome.violations);
-                                faults.lock().push(seed);
-                            }
-                        }
-                        Err(_) => {
-                            eprintln!("seed {seed}: panicked");
-                            faults.lock().push(seed);
-                        }
-                    }
+    in_parallel(seeds.len(), |number| {
+        let seed = seeds[number];
+        match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
+            Ok(outcome) => {
+                events.fetch_add(outcome.events, Ordering::Relaxed);
+                if !outcome.violations.is_empty() {
+                    eprintln!("seed {seed}: {:#?}", outcome.violations);
+                    faults.lock().push(seed);
                 }
-            });
+            }
+            Err(_) => {
+                eprintln!("seed {seed}: panicked");
+                faults.lock().push(seed);
+            }
         }
     });
     eprintln!("{} runs, {} events", seeds.len(), events.into_inner());

@@ -79,6 +79,7 @@ pub(crate) struct World(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) seed: u64,
+    journal: JournalOptions,
     pub(crate) history: History,
     pub(crate) disk: SimulatedDisk,
     pub(crate) faults: Faults,
@@ -113,8 +114,21 @@ impl std::ops::Deref for World {
     }
 }
 
+/// A journal that is full all the time.
+const JOURNAL: JournalOptions = JournalOptions {
+    first_file_bytes: 16 << 10,
+    file_bytes: 32 << 10,
+    max_files: 3,
+    group_bytes: 16 << 10,
+    queue_bytes: 64 << 10,
+};
+
 impl World {
     pub(crate) fn new(seed: u64, told: bool) -> Self {
+        Self::with_journal(JOURNAL, seed, told)
+    }
+
+    pub(crate) fn with_journal(journal: JournalOptions, seed: u64, told: bool) -> Self {
         let history = History::new(told);
         let disk = SimulatedDisk::new();
         let trace = history.clone();
@@ -124,6 +138,7 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         Self(Arc::new(Shared {
             seed,
+            journal,
             retains: random.random_bool(0.5),
             stays: Mutex::default(),
             gone: Mutex::default(),
@@ -250,13 +265,7 @@ impl Shared {
         let storage = SimulatedStorage {
             disk: Arc::new(self.disk.clone()),
             data_dir: PathBuf::from("data"),
-            journal: JournalOptions {
-                first_file_bytes: 16 << 10,
-                file_bytes: 32 << 10,
-                max_files: 3,
-                group_bytes: 16 << 10,
-                queue_bytes: 64 << 10,
-            },
+            journal: self.journal,
         };
         let broker = Broker::builder()
             .simulated(storage)

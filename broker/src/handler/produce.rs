@@ -1,6 +1,7 @@
 //! Produce (key 0): validates a batch per partition, appends it, answers when it is durable.
 
 use std::future::Future;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,11 +38,19 @@ const FIRST_ADDING_VERSION: i16 = 12;
 /// How often a batch is tried while transactions of its producer end.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// A batch that was appended and is not durable yet.
+/// A batch that was appended.
+struct Written {
+    partition: Arc<Partition>,
+    appended: Appended,
+    /// What has to be durable besides: the log of the coordinator, up to an offset.
+    coordinator: Option<(Arc<Partition>, i64)>,
+}
+
+/// What was appended and is not durable yet.
 struct Pending {
     partition: Arc<Partition>,
     end: i64,
-    /// Where its answer stands: topic and partition of the response.
+    /// Where the answer that waits for it stands: topic and partition of the response.
     at: (usize, usize),
 }
 
@@ -136,7 +145,7 @@ fn append(
     topic: &Topic,
     index: i32,
     records: Option<Bytes>,
-) -> Result<(Arc<Partition>, Appended), Refusal> {
+) -> Result<Written, Refusal> {
     let partition = topic.partition(index)?;
     let rules = topic.config.rules(writer.api_version);
     let records = records.unwrap_or_default();
@@ -152,15 +161,20 @@ fn append(
         header: valid.head(0, 0),
         body: valid.batch.body(),
     };
-    let appended = if batch.header.attributes.is_transactional() {
+    let is_transactional = batch.header.attributes.is_transactional();
+    let appended = if is_transactional {
         append_to_transaction(core, writer, topic, index, batch)?
     } else {
         partition.log().append(batch, writer.now_ms)
     };
-    match appended {
-        Ok(appended) => Ok((Arc::clone(partition), appended)),
-        Err(error) => Err(append_refused(&topic.name, index, &error)),
-    }
+    let appended = appended.map_err(|error| append_refused(&topic.name, index, &error))?;
+    // In the journal the coordinator's record is in front of the batch; elsewhere it may come later.
+    let apart = is_transactional && !partition.log().is_journaled();
+    Ok(Written {
+        partition: Arc::clone(partition),
+        appended,
+        coordinator: apart.then(|| core.transactions.newest()),
+    })
 }
 
 /// Appends a batch if its transaction has the partition, or gets it now.
@@ -290,17 +304,19 @@ fn append_refused(topic: &str, partition: i32, error: &AppendError) -> Refusal {
 
 fn answer(
     index: i32,
-    outcome: Result<(Arc<Partition>, Appended), Refusal>,
+    outcome: Result<Written, Refusal>,
     at: (usize, usize),
     pending: &mut Vec<Pending>,
 ) -> PartitionProduceResponse {
     match outcome {
-        Ok((partition, appended)) => {
-            pending.push(Pending {
-                partition,
-                end: appended.last_offset + 1,
-                at,
-            });
+        Ok(Written {
+            partition,
+            appended,
+            coordinator,
+        }) => {
+            let own = (partition, appended.last_offset + 1);
+            let waits_for = iter::once(own).chain(coordinator);
+            pending.extend(waits_for.map(|(partition, end)| Pending { partition, end, at }));
             PartitionProduceResponse {
                 index,
                 base_offset: appended.base_offset,

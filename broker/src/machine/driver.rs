@@ -152,6 +152,12 @@ impl<M: Machine> Driver<M> {
         self.state.lock().log.log().offsets()
     }
 
+    /// The machine's partition, and the end of its log behind the newest record.
+    pub(crate) fn newest(&self) -> (Arc<Partition>, i64) {
+        let state = self.state.lock();
+        (Arc::clone(state.log.partition()), state.end)
+    }
+
     /// Reads from the machine what may be known before it is durable.
     pub(crate) fn inspect<T>(&self, read: impl FnOnce(&M) -> T) -> T {
         read(&self.state.lock().machine)

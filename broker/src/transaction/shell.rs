@@ -1,6 +1,5 @@
 //! Shell. Appends the coordinator's decisions with their markers, and writes those that go apart.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::record::{EndTransactionMarker, TransactionResult};
@@ -107,7 +106,7 @@ impl Logs {
     }
 }
 
-fn marker(order: &MarkerOrder, coordinator_epoch: i32) -> Marker {
+pub(super) fn marker(order: &MarkerOrder, coordinator_epoch: i32) -> Marker {
     Marker {
         producer_id: order.producer_id,
         producer_epoch: order.producer_epoch,
@@ -238,67 +237,6 @@ pub(crate) async fn reserve_producer_ids(core: &Core) {
             core.transactions.tell(Event::ProducerIds(ids));
         }
         Ok(_) | Err(_) => tracing::error!("no producer ids could be reserved"),
-    }
-}
-
-/// Aborts transactions that are open in a partition and unknown to the coordinator: a power
-/// failure can take its record and leave batches of a partition that bypasses the journal. Nobody
-/// else would ever end them. Called before anyone produces.
-pub(crate) fn free_hanging(core: &Core) {
-    let known: HashSet<(i64, Participant)> = core.transactions.inspect(|coordinator| {
-        let all = coordinator.iter();
-        all.flat_map(|(_, known)| {
-            let of = |participant: &Participant| (known.producer_id, participant.clone());
-            known.partitions.iter().map(of)
-        })
-        .collect()
-    });
-    for topic in core.topics.all() {
-        for index in 0..topic.partition_count() {
-            let partition = i32::try_from(index).unwrap_or(i32::MAX);
-            let Ok(found) = topic.partition(partition) else {
-                continue;
-            };
-            let participant = Participant {
-                topic: Arc::from(&*topic.name),
-                topic_id: topic.id.into_bytes(),
-                partition,
-            };
-            abort_unknown(core, found.log(), &participant, &known);
-        }
-    }
-}
-
-fn abort_unknown(
-    core: &Core,
-    log: &Log,
-    participant: &Participant,
-    known: &HashSet<(i64, Participant)>,
-) {
-    let offsets = log.offsets();
-    if offsets.last_stable_offset == offsets.high_watermark {
-        return;
-    }
-    for producer in log.producers() {
-        let is_open = producer.current_transaction_first_offset.is_some();
-        if !is_open || known.contains(&(producer.producer_id, participant.clone())) {
-            continue;
-        }
-        let order = MarkerOrder {
-            participant: participant.clone(),
-            producer_id: producer.producer_id,
-            producer_epoch: producer.producer_epoch,
-            commit: false,
-        };
-        let (topic, partition) = (&*participant.topic, participant.partition);
-        let producer_id = producer.producer_id;
-        let marker = marker(&order, core.store.leader_epoch());
-        match log.append_marker(marker, core.env.now().wall_ms) {
-            Ok(_) => tracing::warn!(topic, partition, producer_id, "hanging transaction aborted"),
-            Err(error) => {
-                tracing::error!(topic, partition, producer_id, %error, "transaction hangs");
-            }
-        }
     }
 }
 

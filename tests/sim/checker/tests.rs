@@ -287,9 +287,12 @@ fn a_producer_that_goes_on_after_another_took_over_is_fenced() {
     let remains = left(&[], &[]);
     let events = |asked| {
         [
-            Initialised { instance: 1 },
-            Initialised { instance: 2 },
-            Accepted { instance: 1, asked },
+            Initialised { producer: (7, 0) },
+            Initialised { producer: (7, 1) },
+            Accepted {
+                producer: (7, 0),
+                asked,
+            },
         ]
     };
     assert_eq!(found(&events(2), &remains), [Violation::FencedProducer]);

@@ -45,6 +45,9 @@ struct Pump {
     /// Whether requests add to transactions by themselves (KIP-890).
     implicit: bool,
     instance: u32,
+    /// The producer id and epoch that this instance began with.
+    initialised: (i64, i16),
+    /// Those of its next request.
     producer: (i64, i16),
     sequences: BTreeMap<i32, i32>,
     positions: BTreeMap<i32, i64>,
@@ -60,6 +63,7 @@ pub(crate) async fn run(world: World, implicit: bool) {
         link,
         implicit,
         instance: 0,
+        initialised: (-1, -1),
         producer: (-1, -1),
         sequences: BTreeMap::new(),
         positions: BTreeMap::new(),
@@ -153,10 +157,11 @@ impl Pump {
         let answer = self.link.ask(request).await?;
         self.check(answer.error_code)?;
         self.instance = self.world.instance.fetch_add(1, Ordering::Relaxed) + 1;
+        self.initialised = (answer.producer_id, answer.producer_epoch);
+        self.producer = self.initialised;
         self.world.history.add(Event::Initialised {
-            instance: self.instance,
+            producer: self.initialised,
         });
-        self.producer = (answer.producer_id, answer.producer_epoch);
         self.sequences.clear();
         Ok(())
     }
@@ -171,7 +176,7 @@ impl Pump {
 
     fn accepted(&self, asked: Moment) {
         self.world.history.add(Event::Accepted {
-            instance: self.instance,
+            producer: self.initialised,
             asked,
         });
     }
