@@ -60,7 +60,7 @@ pub struct Latency {
     /// 999 of 1000 are no later.
     pub p999: f64,
     /// The latest.
-    pub max: f64,
+    pub max: Option<f64>,
 }
 
 /// What the machine can do at the most.

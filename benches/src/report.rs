@@ -215,7 +215,7 @@ fn side_by_side(
         "Kafka's CPU by ours",
         "client's core, Ottla, Kafka",
     ]);
-    for row in ROWS.iter().filter(|row| row.work != Work::Rate) {
+    for row in ROWS.iter().filter(|row| !row.work.is_latency()) {
         let (Some(ottla), Some(kafka)) = (
             results.cell(row.name, System::Ottla, ours),
             results.cell(row.name, System::Kafka, theirs),
@@ -257,23 +257,26 @@ fn side_by_side(
 }
 
 fn latencies(page: &mut String, results: &Results) -> Result<()> {
-    writeln!(page, "## Latency at a fixed rate\n")?;
+    writeln!(page, "## Latency\n")?;
     writeln!(
         page,
         "In milliseconds, from sending to the acknowledgement; `ottla bench` counts from the moment at which \
          a record was due, Java's tool from its call of `send`, after a quarter of the records as warm-up. \
-         20,000 records a second from the page cache, 2,000 after a sync; `linger.ms=0`.\n"
+         20,000 records a second from the page cache, 2,000 after a sync; `linger.ms=0`. End to end is from \
+         sending to reading, one record after the other, and Java's tool tells it in whole milliseconds, but for \
+         the mean.\n"
     )?;
     let mut table = Table::new([
         "row",
         "acknowledged",
         "broker",
+        "mean",
         "p50",
         "p99",
         "p99.9",
         "broker CPU s per million",
     ]);
-    for row in ROWS.iter().filter(|row| row.work == Work::Rate) {
+    for row in ROWS.iter().filter(|row| row.work.is_latency()) {
         for durability in [Durability::PageCache, Durability::Fsync] {
             for system in [System::Ottla, System::Kafka] {
                 let Some(cell) = results.cell(row.name, system, durability) else {
@@ -285,10 +288,15 @@ fn latencies(page: &mut String, results: &Results) -> Result<()> {
                         .map_or_else(String::new, |spread| spread.show(1.0, 2))
                 };
                 let cpu = cell.cpu_per_million().map_or(0.0, |cpu| cpu.median);
+                let each = |run: &crate::outcome::Outcome| run.seconds * 1e3 / run.records as f64;
+                let mean = (row.work == Work::EndToEnd)
+                    .then(|| Spread::of(cell.0.iter().map(|run| each(run))))
+                    .flatten();
                 table.row([
                     row.name.to_owned(),
                     mode(durability).to_owned(),
                     name(system).to_owned(),
+                    mean.map_or_else(String::new, |mean| mean.show(1.0, 2)),
                     spread(|found| found.p50),
                     spread(|found| found.p99),
                     spread(|found| found.p999),
@@ -449,7 +457,7 @@ fn plots(results: &Results, to: &Path) -> Result<()> {
     let groups = |value: fn(&Cell) -> Option<Spread>, scale: f64| -> Vec<Group> {
         let rows = ROWS
             .iter()
-            .filter(|row| row.work != Work::Rate && row.client != Client::Raw);
+            .filter(|row| !row.work.is_latency() && row.client != Client::Raw);
         rows.map(|row| Group {
             title: row.name.to_owned(),
             bars: (0..)

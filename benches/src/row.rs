@@ -29,10 +29,20 @@ pub enum Work {
     },
     /// Sends [`rate`] records a second.
     Rate,
+    /// Sends a record, waits until it is read, sends the next.
+    EndToEnd,
     /// Reads from the beginning.
     Read,
     /// Reads from the beginning as a member of a group.
     GroupRead,
+}
+
+impl Work {
+    /// Whether latencies are what is looked at.
+    #[must_use]
+    pub fn is_latency(self) -> bool {
+        matches!(self, Self::Rate | Self::EndToEnd)
+    }
 }
 
 /// A part of the table, measured in one go.
@@ -42,7 +52,7 @@ pub enum Part {
     Librdkafka,
     /// Java writes and reads.
     Java,
-    /// Fixed rates.
+    /// Latencies: fixed rates, and one record at a time.
     Rate,
 }
 
@@ -73,7 +83,7 @@ impl Row {
         match (system, durability, self.records) {
             (_, Durability::PageCache, (records, _)) => records,
             (_, Durability::Fsync, (_, 0)) => 0,
-            (System::Ottla, Durability::Fsync, (records, _)) if self.work != Work::Rate => records,
+            (System::Ottla, Durability::Fsync, (records, _)) if !self.work.is_latency() => records,
             (_, Durability::Fsync, (_, records)) => records,
         }
     }
@@ -129,6 +139,7 @@ pub const ROWS: &[Row] = &[
     row("Java write, 1 KiB, 16 partitions", Part::Java, Client::Java, JAVA, (300_000, 100_000), 1024, 16),
     row("Java read, 1 KiB, 1 partition", Part::Java, Client::Java, Work::Read, (300_000, 0), 1024, 1),
     row("Java, 1 KiB at a fixed rate", Part::Rate, Client::Java, Work::Rate, (160_000, 16_000), 1024, 1),
+    row("Java, 1 KiB end to end, one at a time", Part::Rate, Client::Java, Work::EndToEnd, (3_000, 1_000), 1024, 1),
     row("ottla bench, 1 KiB at a fixed rate", Part::Rate, Client::Ottla, Work::Rate, (160_000, 16_000), 1024, 1),
 ];
 

@@ -116,7 +116,7 @@ fn librdkafka(task: &Task) -> Result<Measured> {
             command.args(["-X", "fetch.message.max.bytes=1048576"]);
             command.args(["-X", "auto.offset.reset=earliest"]);
         }
-        Work::Rate => anyhow::bail!("not with librdkafka"),
+        Work::Rate | Work::EndToEnd => anyhow::bail!("not with librdkafka"),
     }
     let finished = run(command)?;
     let (records, seconds) = librdkafka_result(&finished.output)
@@ -150,6 +150,10 @@ fn java(task: &Task) -> Result<Measured> {
     match task.row.work {
         Work::Produce { .. } => produce_with_java(&mut command, task, "-1", "5"),
         Work::Rate => produce_with_java(&mut command, task, &task.rate.to_string(), "0"),
+        Work::EndToEnd => {
+            command.args(["org.apache.kafka.tools.EndToEndLatency", task.broker]);
+            command.args([task.topic, &count, "all", &task.row.size.to_string()]);
+        }
         Work::Read | Work::GroupRead => {
             command.arg("org.apache.kafka.tools.ConsumerPerformance");
             command.args(["--bootstrap-server", task.broker, "--topic", task.topic]);
@@ -159,6 +163,7 @@ fn java(task: &Task) -> Result<Measured> {
     let finished = run(command)?;
     let parsed = match task.row.work {
         Work::Produce { .. } | Work::Rate => producer_result(&finished.output),
+        Work::EndToEnd => end_to_end_result(task.records, &finished.output),
         Work::Read | Work::GroupRead => consumer_result(&finished.output),
     };
     let (records, seconds, latency) =
@@ -197,7 +202,7 @@ fn producer_result(output: &str) -> Option<(u64, f64, Option<Latency>)> {
         p50: number(" ms 50th")?,
         p99: number(" ms 99th")?,
         p999: number(" ms 99.9th")?,
-        max: number(" ms max latency")?,
+        max: number(" ms max latency"),
     };
     #[allow(
         clippy::cast_possible_truncation,
@@ -217,6 +222,24 @@ fn consumer_result(output: &str) -> Option<(u64, f64, Option<Latency>)> {
     let records: u64 = fields.get(4)?.parse().ok()?;
     let milliseconds: f64 = fields.get(7)?.parse().ok()?;
     Some((records, milliseconds / 1e3, None))
+}
+
+/// Whole milliseconds: `Percentiles: 50th = …, 99th = …, 99.9th = …`, and the average in front of it.
+/// One after the other, so the average tells how long all took.
+fn end_to_end_result(records: u64, output: &str) -> Option<(u64, f64, Option<Latency>)> {
+    let number = |marker: &str| -> Option<f64> {
+        let (_, after) = output.rsplit_once(marker)?;
+        let end = after.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        after.get(..end)?.parse().ok()
+    };
+    let average = number("Avg latency: ")?;
+    let latency = Latency {
+        p50: number("50th = ")?,
+        p99: number(" 99th = ")?,
+        p999: number("99.9th = ")?,
+        max: None,
+    };
+    Some((records, average * records as f64 / 1e3, Some(latency)))
 }
 
 /// What `ottla bench produce --json` prints, as far as it is used here.
@@ -266,7 +289,7 @@ fn ottla_bench(task: &Task) -> Result<Measured> {
             p50: report.latency_ms.p50,
             p99: report.latency_ms.p99,
             p999: report.latency_ms.p99_9,
-            max: report.latency_ms.max,
+            max: Some(report.latency_ms.max),
         }),
     })
 }
@@ -285,6 +308,16 @@ mod tests {
     }
 
     #[test]
+    fn reports_of_one_record_at_a_time_are_read() {
+        let output =
+            "0\t2.0\nAvg latency: 1.7000 ms\n\nPercentiles: 50th = 1, 99th = 8, 99.9th = 49\n";
+        let (records, seconds, latency) = end_to_end_result(1_000, output).unwrap();
+        let latency = latency.unwrap();
+        assert_eq!((records, seconds), (1_000, 1.7));
+        assert_eq!((latency.p50, latency.p99, latency.p999), (1.0, 8.0, 49.0));
+    }
+
+    #[test]
     fn java_reports_are_read() {
         let line = "500 records sent, 100.0 records/sec (58.59 MB/sec), 4.25 ms avg latency, 900.00 ms max \
              latency, 3 ms 50th, 5 ms 95th, 6 ms 99th, 7 ms 99.9th.";
@@ -293,7 +326,7 @@ mod tests {
         assert_eq!((records, seconds), (500, 5.0));
         assert_eq!(
             (latency.p50, latency.p99, latency.p999, latency.max),
-            (3.0, 6.0, 7.0, 900.0)
+            (3.0, 6.0, 7.0, Some(900.0))
         );
         let line = "a, b, 488.2, 100.0, 500000, 250000.0, 400, 1500, 325.5, 333333.3";
         assert_eq!(

@@ -242,7 +242,7 @@ impl Connection {
                 next = self.waiting.next().now_or_never().flatten();
             }
         }
-        outgoing.write_to(&mut self.writer).await?;
+        outgoing.write_to(self.writer.as_ref()).await?;
         self.incoming.answered();
         ended
     }

@@ -18,7 +18,7 @@ pub mod simulated;
 mod tests;
 
 pub use memory::MemoryDisk;
-pub use os::{OsDisk, Reads};
+pub use os::{FileRange, OsDisk, Reads};
 
 /// What [`Disk::open`] does when the file is, or is not, there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

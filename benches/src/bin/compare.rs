@@ -206,7 +206,7 @@ fn measure_row(
 ) -> Result<Outcome> {
     let topic = match row.work {
         Work::Read | Work::GroupRead => to_read(row, durability, broker)?,
-        Work::Produce { .. } | Work::Rate => {
+        Work::Produce { .. } | Work::Rate | Work::EndToEnd => {
             let topic = row.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
             broker.create_topic(&topic, row.partitions)?;
             topic

@@ -21,22 +21,23 @@ pub(super) async fn consume(options: &ConsumeOptions) -> Result<Report, Failure>
     let mut consumer = reader(&client, options).await?;
     let bar = progress(options.records);
     let (mut records, mut bytes) = (0_u64, 0_u64);
-    // From the first records on: how long a group takes to form is not what is measured.
-    let mut first: Option<Instant> = None;
-    let mut last = Instant::now();
+    // From the assignment on: how long a group takes to form is not what is measured.
+    let mut start = Instant::now();
+    let mut last = start;
     while records < options.records {
         let Ok(event) = timeout(PATIENCE, consumer.next_event()).await else {
             break;
         };
-        let Event::Records(read) = event? else {
-            continue;
+        let read = match event? {
+            Event::Records(read) => read,
+            Event::Assigned(_) if records == 0 => {
+                start = Instant::now();
+                continue;
+            }
+            _ => continue,
         };
         consumer.ack(&read);
         last = Instant::now();
-        if first.is_none() {
-            first = Some(last);
-            continue;
-        }
         records += read.len() as u64;
         let length = |field: &Option<Bytes>| field.as_ref().map_or(0, |field| field.len() as u64);
         let values = read.iter().map(|record| length(&record.value));
@@ -45,16 +46,15 @@ pub(super) async fn consume(options: &ConsumeOptions) -> Result<Report, Failure>
     }
     bar.finish_and_clear();
     consumer.close(PATIENCE).await?;
-    let Some(first) = first.filter(|_| records > 0) else {
+    if records == 0 {
         return Err(Failure::Silent(options.topic.clone(), PATIENCE.as_secs()));
-    };
-    let time = last - first;
+    }
     Ok(Report::new(
         "consume",
         None,
         (records, 0),
         bytes,
-        time,
+        last.saturating_duration_since(start),
         None,
     ))
 }

@@ -1,5 +1,6 @@
 //! Real files. Shell.
 
+mod file_range;
 mod map;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use parking_lot::Mutex;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+pub use self::file_range::FileRange;
 use self::map::FileMap;
 use super::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
 
@@ -60,7 +62,7 @@ impl Disk for OsDisk {
         let file = open_file(path, mode)?;
         let size = file.metadata()?.len();
         Ok(Arc::new(OsFile {
-            file,
+            file: Arc::new(file),
             reads: self.reads,
             known_size: AtomicU64::new(size),
             map: Mutex::new(None),
@@ -158,7 +160,7 @@ fn open_file(path: &Path, mode: OpenMode) -> io::Result<File> {
 }
 
 struct OsFile {
-    file: File,
+    file: Arc<File>,
     reads: Reads,
     /// The file is at least this long; it may be longer when written through another handle.
     known_size: AtomicU64,
@@ -190,7 +192,7 @@ impl OsFile {
         let size = end.max(self.known_size.load(Ordering::Acquire));
         let size = size.max(SMALLEST_MAP).next_power_of_two();
         let size = usize::try_from(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let new = Arc::new(FileMap::new(&self.file, size)?);
+        let new = FileMap::new(&self.file, size)?;
         *map = Some(Arc::clone(&new));
         Ok(new)
     }

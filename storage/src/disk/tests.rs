@@ -4,8 +4,10 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::simulated::SimulatedDisk;
-use super::{Disk, DiskFile, MemoryDisk, OpenMode, OsDisk, Reads};
+use super::{Disk, DiskFile, FileRange, MemoryDisk, OpenMode, OsDisk, Reads};
 
 /// Runs a claim on each disk, in an empty directory.
 fn on_every_disk(claim: impl Fn(&dyn Disk, &Path)) {
@@ -314,4 +316,45 @@ fn a_full_memory_disk_refuses_and_gives_back() {
     drop(two);
     disk.remove(Path::new("two")).unwrap();
     assert_eq!(disk.used(), 0);
+}
+
+#[test]
+fn bytes_read_through_a_map_are_known_by_their_place_in_the_file() {
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = new_file(&OsDisk::new(), dir.path());
+    write(&*file, 0, b"0123456789");
+    let bytes = file.read_at(2, 7).unwrap().slice(1..6);
+    let (to, mut from) = UnixStream::pair().unwrap();
+    let range = FileRange::of(&bytes);
+    assert_eq!(range.is_some(), cfg!(target_os = "linux"));
+    // The file that is read from may be closed meanwhile.
+    drop(file);
+    if let Some(mut range) = range {
+        assert_eq!(range.len(), 5);
+        while !range.is_empty() {
+            range.send(&to).unwrap();
+        }
+        drop(to);
+        let mut sent = String::new();
+        from.read_to_string(&mut sent).unwrap();
+        assert_eq!(sent, "34567");
+    }
+    assert!(FileRange::of(&Bytes::from_static(b"0")).is_none());
+}
+
+#[test]
+fn a_file_that_became_shorter_ends_a_send_with_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = new_file(&OsDisk::new(), dir.path());
+    write(&*file, 0, b"0123456789");
+    let bytes = file.read_at(0, 10).unwrap();
+    file.truncate(0).unwrap();
+    let Some(mut range) = FileRange::of(&bytes) else {
+        return;
+    };
+    let (to, _from) = std::os::unix::net::UnixStream::pair().unwrap();
+    assert_eq!(kind(range.send(&to)), io::ErrorKind::UnexpectedEof);
 }

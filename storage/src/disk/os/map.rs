@@ -12,11 +12,14 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
 
+use super::file_range;
+
 /// Pages asked about in one system call.
 const PAGES_PER_CALL: usize = 1024;
 
 /// A read-only, shared map of the first `len` bytes of a file.
 pub(super) struct FileMap {
+    file: Arc<File>,
     raw: MmapRaw,
     len: usize,
 }
@@ -30,9 +33,25 @@ struct Part {
 
 impl FileMap {
     /// Maps `len` bytes, which may be more than the file has.
-    pub(super) fn new(file: &File, len: usize) -> io::Result<Self> {
+    pub(super) fn new(file: &Arc<File>, len: usize) -> io::Result<Arc<Self>> {
         let raw = MmapOptions::new().len(len).map_raw_read_only(file)?;
-        Ok(Self { raw, len })
+        let map = Arc::new(Self {
+            file: Arc::clone(file),
+            raw,
+            len,
+        });
+        file_range::mapped(&map);
+        Ok(map)
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Where the map begins in memory.
+    pub(super) fn address(&self) -> usize {
+        self.raw.as_ptr().addr()
     }
 
     /// Bytes that the map covers.
@@ -122,6 +141,12 @@ impl FileMap {
     #[cfg(not(target_os = "linux"))]
     pub(super) fn is_resident(&self, _at: usize, _len: usize) -> bool {
         true
+    }
+}
+
+impl Drop for FileMap {
+    fn drop(&mut self) {
+        file_range::unmapped(self);
     }
 }
 
