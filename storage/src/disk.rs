@@ -111,6 +111,9 @@ pub trait Disk: Send + Sync {
     }
 }
 
+/// What disks read and write at once, in bytes: aligned to it, writes go past the page cache.
+pub const BLOCK: usize = 4096;
+
 /// An open file. All methods take `&self`: one writer is the caller's promise, readers are many.
 pub trait DiskFile: Send + Sync {
     /// Size in bytes.
@@ -124,6 +127,15 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// As the operating system; how much was written is then unknown.
     fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()>;
+
+    /// As [`DiskFile::write_at`] with one part, past the page cache where that is possible: when `offset`, and length
+    /// and address of `block` are multiples of [`BLOCK`]. What is read before and after is the same.
+    ///
+    /// # Errors
+    /// As [`DiskFile::write_at`].
+    fn write_block_at(&self, offset: u64, block: &[u8]) -> io::Result<()> {
+        self.write_at(offset, &[IoSlice::new(block)])
+    }
 
     /// Exactly `len` bytes from `offset`, shared with the page cache where that is possible.
     ///

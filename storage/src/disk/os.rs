@@ -1,5 +1,6 @@
 //! Real files. Shell.
 
+mod direct;
 mod file_range;
 mod map;
 
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+use self::direct::DirectFile;
 pub use self::file_range::FileRange;
 use self::map::FileMap;
 use super::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
@@ -65,6 +67,7 @@ impl Disk for OsDisk {
             file: Arc::new(file),
             reads: self.reads,
             known_size: AtomicU64::new(size),
+            direct: DirectFile::default(),
             map: Mutex::new(None),
         }))
     }
@@ -164,6 +167,7 @@ struct OsFile {
     reads: Reads,
     /// The file is at least this long; it may be longer when written through another handle.
     known_size: AtomicU64,
+    direct: DirectFile,
     map: Mutex<Option<Arc<FileMap>>>,
 }
 
@@ -210,6 +214,15 @@ impl DiskFile for OsFile {
         }
         self.known_size.fetch_max(at, Ordering::AcqRel);
         Ok(())
+    }
+
+    fn write_block_at(&self, offset: u64, block: &[u8]) -> io::Result<()> {
+        if self.direct.write_at(&self.file, offset, block)? {
+            self.known_size
+                .fetch_max(range_end(offset, block.len())?, Ordering::AcqRel);
+            return Ok(());
+        }
+        self.write_at(offset, &[IoSlice::new(block)])
     }
 
     fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {

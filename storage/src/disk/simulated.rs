@@ -215,8 +215,8 @@ impl SimulatedDisk {
         self.state.lock().full = None;
     }
 
-    /// Syncs of files and directories whose path contains `pattern` fail, and lose what they should
-    /// have made durable.
+    /// Syncs of files and directories whose path contains `pattern` fail; those of files lose what they
+    /// should have made durable.
     pub fn fail_syncs(&self, pattern: &str) {
         for operation in [Operation::Sync, Operation::SyncDir] {
             self.inject(Fault {
@@ -313,7 +313,7 @@ impl State {
         match (kind, operation) {
             (None, _) => Ok(None),
             (Some(FaultKind::ShortWrite), Operation::Write)
-            | (Some(FaultKind::LostSync), Operation::Sync | Operation::SyncDir) => Ok(kind),
+            | (Some(FaultKind::LostSync), Operation::Sync) => Ok(kind),
             (Some(kind), _) => Err(kind.error()),
         }
     }
@@ -397,14 +397,9 @@ impl Disk for SimulatedDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.perform(Operation::SyncDir, dir, |state, fault| {
+        self.perform(Operation::SyncDir, dir, |state, _| {
             let id = state.image.dir(dir)?;
-            let node = &mut state.image.dirs[id];
-            if let Some(kind) = fault {
-                node.unsynced.clear();
-                return Err(kind.error());
-            }
-            node.sync();
+            state.image.dirs[id].sync();
             Ok(())
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::simulated::SimulatedDisk;
-use super::{Disk, DiskFile, FileRange, MemoryDisk, OpenMode, OsDisk, Reads};
+use super::{BLOCK, Disk, DiskFile, FileRange, MemoryDisk, OpenMode, OsDisk, Reads};
 
 /// Runs a claim on each disk, in an empty directory.
 fn on_every_disk(claim: impl Fn(&dyn Disk, &Path)) {
@@ -316,6 +316,33 @@ fn a_full_memory_disk_refuses_and_gives_back() {
     drop(two);
     disk.remove(Path::new("two")).unwrap();
     assert_eq!(disk.used(), 0);
+}
+
+#[test]
+fn blocks_are_written_wherever_they_lie_and_read_as_any_bytes() {
+    on_every_disk(|disk, dir| {
+        let file = new_file(disk, dir);
+        write(&*file, 0, &[1; 3 * BLOCK]);
+        file.sync().unwrap();
+        assert_eq!(file.read_at(0, BLOCK).unwrap(), [1; BLOCK][..]);
+        let memory: Vec<u8> = (0..4 * BLOCK).map(|at| (at % 251) as u8).collect();
+        let aligned = memory.as_ptr().align_offset(BLOCK);
+        for (offset, start, len) in [
+            (BLOCK, aligned, BLOCK),
+            (BLOCK, aligned + 1, BLOCK),
+            (1, aligned, BLOCK),
+            (2 * BLOCK, aligned, 2 * BLOCK),
+            (0, aligned, 0),
+            (7, aligned + 3, 100),
+        ] {
+            let block = &memory[start..start + len];
+            file.write_block_at(offset as u64, block).unwrap();
+            assert_eq!(file.read_at(offset as u64, len).unwrap(), block);
+        }
+        file.sync().unwrap();
+        assert_eq!(file.size().unwrap(), 4 * BLOCK as u64);
+        assert_eq!(file.read_at(BLOCK as u64 + 1, 3).unwrap().len(), 3);
+    });
 }
 
 #[test]

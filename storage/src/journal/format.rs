@@ -7,10 +7,10 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 /// Everything in a journal file starts at a multiple of this, so that it can be written directly.
-pub(crate) const BLOCK: usize = 4096;
+pub(crate) use crate::disk::BLOCK;
 
 /// The same as a file position.
-pub(crate) const BLOCK_BYTES: u64 = 4096;
+pub(crate) const BLOCK_BYTES: u64 = BLOCK as u64;
 
 /// Position of the first group.
 pub(crate) const FIRST_GROUP: u64 = BLOCK_BYTES;
@@ -156,16 +156,23 @@ pub(crate) struct RedoEntry {
 #[derive(Debug, Default)]
 pub(crate) struct GroupBuilder {
     buffer: Vec<u8>,
+    /// Where in the buffer what is written begins.
+    origin: usize,
     start: usize,
     entry_count: u32,
 }
 
 impl GroupBuilder {
-    /// Empties the buffer, keeping at most `keep` bytes of memory.
-    pub(crate) fn clear(&mut self, keep: usize) {
+    /// Empties the buffer, keeping at most `keep` bytes of memory, and makes room for `len` bytes that begin at
+    /// a multiple of [`BLOCK`] in memory.
+    pub(crate) fn clear(&mut self, keep: usize, len: usize) {
         self.buffer.clear();
         self.buffer.shrink_to(keep);
-        self.start = 0;
+        self.buffer.reserve(len + BLOCK);
+        let unaligned = self.buffer.as_ptr().addr() % BLOCK;
+        self.origin = (BLOCK - unaligned) % BLOCK;
+        self.buffer.resize(self.origin, 0);
+        self.start = self.origin;
         self.entry_count = 0;
     }
 
@@ -219,9 +226,10 @@ impl GroupBuilder {
         let covered = self.buffer.get(self.start + 8..).unwrap_or_default();
         let crc = checksum(directory, covered);
         self.put(self.start + 4, &crc.to_le_bytes());
-        let padded = self.buffer.len().next_multiple_of(BLOCK);
+        let len = self.buffer.len() - self.origin;
+        let padded = self.origin + len.next_multiple_of(BLOCK);
         self.buffer.resize(padded, 0);
-        &self.buffer
+        self.buffer.get(self.origin..).unwrap_or_default()
     }
 
     fn put(&mut self, at: usize, bytes: &[u8]) {
@@ -301,7 +309,7 @@ mod tests {
 
     fn group() -> (Vec<u8>, Vec<RedoEntry>) {
         let mut builder = GroupBuilder::default();
-        builder.clear(0);
+        builder.clear(0, 0);
         builder.begin();
         let bodies = [vec![1; 10], vec![2; 5000], vec![]];
         let mut entries = Vec::new();
@@ -324,6 +332,19 @@ mod tests {
         let unpadded = Bytes::from(bytes).slice(..header.len());
         assert!(header.verify(DIRECTORY, &unpadded));
         assert_eq!(decode_entries(&header, &unpadded), Some(entries));
+    }
+
+    #[test]
+    fn a_group_with_room_lies_at_a_block_in_memory() {
+        let mut builder = GroupBuilder::default();
+        for len in [0, 1, 3 * BLOCK, 40 * BLOCK] {
+            builder.clear(8 * BLOCK, len + GROUP_HEADER_LEN + ENTRY_HEADER_LEN + BLOCK);
+            builder.begin();
+            builder.entry(&entry(0, len), [&vec![7; len], &[]]);
+            let block = builder.finish(DIRECTORY, 1, 1);
+            assert_eq!(block.as_ptr().addr() % BLOCK, 0);
+            assert_eq!(block.len() % BLOCK, 0);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Shell. Turns queued units into groups: one write, one sync, then the commits.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 
 use super::file::JournalFile;
@@ -56,7 +56,9 @@ impl Writer {
         let Some(active) = &self.active else {
             return Err(io::Error::other("no journal file is in use"));
         };
-        self.builder.clear(KEPT_BUFFER);
+        let len: u64 = units.iter().map(|unit| unit.journal_len).sum();
+        let len = usize::try_from(FIRST_GROUP + group_len(len)).unwrap_or(0);
+        self.builder.clear(KEPT_BUFFER, len);
         let mut at = self.cursor.position;
         if at == FIRST_GROUP {
             at = 0;
@@ -76,7 +78,7 @@ impl Writer {
             self.cursor.file_sequence,
             self.cursor.group_sequence,
         );
-        active.file.write_at(at, &[IoSlice::new(block)])?;
+        active.file.write_block_at(at, block)?;
         active.file.sync()?;
         self.cursor.position = at + block.len() as u64;
         self.cursor.group_sequence += 1;

@@ -95,13 +95,14 @@ fn site(file: &str, lines: &[&str], last: usize) -> Option<Site> {
 /// Whether the last line of a chain of calls is one to a disk. By names: only disks have some of
 /// the methods, and what holds a disk or a file of it is called so.
 fn calls_a_disk(before: &str, text: &str) -> bool {
-    const ONLY_DISKS: [&str; 12] = [
+    const ONLY_DISKS: [&str; 13] = [
         ".open(",
         ".list(",
         ".create_dir(",
         ".rename(",
         ".sync_dir(",
         ".write_at(",
+        ".write_block_at(",
         ".read_at(",
         ".sync()",
         ".lock(&",

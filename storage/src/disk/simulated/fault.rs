@@ -70,8 +70,9 @@ pub enum FaultKind {
     TooManyFiles,
     /// A write of half the bytes, then `ENOSPC`. Another operation fails with `EIO`.
     ShortWrite,
-    /// `EIO` from a sync, and what it should have made durable never will be, although it can be read
-    /// and later syncs succeed. Another operation fails with `EIO`.
+    /// `EIO` from the sync of a file, and what it should have made durable never will be, although it can be read
+    /// and later syncs succeed. Another operation fails with `EIO`. Not so directories: names go through the file
+    /// system's journal, and one that cannot write that stops.
     LostSync,
 }
 
@@ -97,7 +98,7 @@ impl FaultKind {
             Self::ReadOnly => operation.is_change() && !matches!(operation, Sync | SyncDir),
             Self::TooManyFiles => matches!(operation, Open | Create | List | SyncDir),
             Self::ShortWrite => operation == Write,
-            Self::LostSync => matches!(operation, Sync | SyncDir),
+            Self::LostSync => operation == Sync,
         }
     }
 
