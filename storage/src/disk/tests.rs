@@ -325,7 +325,7 @@ fn blocks_are_written_wherever_they_lie_and_read_as_any_bytes() {
         write(&*file, 0, &[1; 3 * BLOCK]);
         file.sync().unwrap();
         assert_eq!(file.read_at(0, BLOCK).unwrap(), [1; BLOCK][..]);
-        let memory: Vec<u8> = (0..4 * BLOCK).map(|at| (at % 251) as u8).collect();
+        let memory: Vec<u8> = (0..251).cycle().take(4 * BLOCK).collect();
         let aligned = memory.as_ptr().align_offset(BLOCK);
         for (offset, start, len) in [
             (BLOCK, aligned, BLOCK),
