@@ -253,6 +253,10 @@ impl Shared {
             ("auto.create.topics.enable", "false"),
             ("log.retention.check.interval.ms", "1500"),
             ("group.initial.rebalance.delay.ms", "0"),
+            ("group.consumer.min.session.timeout.ms", "6000"),
+            ("group.consumer.session.timeout.ms", "6000"),
+            ("group.consumer.min.heartbeat.interval.ms", "1000"),
+            ("group.consumer.heartbeat.interval.ms", "1000"),
         ];
         BrokerConfig::from_entries(settings).expect("settings")
     }

@@ -6,17 +6,18 @@
     reason = "measuring is about real time; nothing here decides anything for a broker"
 )]
 
+use std::fs::File;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
-use ottla_benches::broker::{Broker, System};
-use ottla_benches::load;
-use ottla_benches::machine;
+use ottla_benches::broker::{Broker, Durability, System};
 use ottla_benches::outcome::{self, Line, Scale};
+use ottla_benches::row::{Client, ROWS, Row, Work};
+use ottla_benches::{load, machine, raw, tool};
 use ottla_protocol::message::{
     ApiVersionsRequest, JoinGroupRequest, JoinGroupRequestProtocol, SyncGroupRequest,
 };
@@ -51,6 +52,8 @@ enum What {
     Groups,
     /// Starts with many segments, after a kill.
     Recovery,
+    /// Latencies of synced writes beside a reader of what is not in memory.
+    Cold,
 }
 
 struct Bench {
@@ -76,6 +79,7 @@ fn main() -> Result<()> {
         (What::Connections, Bench::connections, &[5_000]),
         (What::Groups, Bench::groups, &[100]),
         (What::Recovery, Bench::recovery, &[256, 4_096]),
+        (What::Cold, Bench::cold, &[8_192]),
     ];
     for (what, measure, sizes) in all {
         let only = &bench.arguments.only;
@@ -282,6 +286,65 @@ impl Bench {
         let took = broker.started_in.as_secs_f64() * 1e3;
         self.found("start after a kill, segments of 1 MiB", count, took, "ms")
     }
+}
+
+impl Bench {
+    /// Latencies of 2,000 synced writes a second: alone, beside a reader of `count` MiB that are on disk only, and beside
+    /// one of the same that are in memory.
+    fn cold(&self, count: u64) -> Result<()> {
+        let broker = self.start(&["log.flush.interval.messages=1"])?;
+        broker.create_topic("cold", 1)?;
+        load::write_bytes(broker.address(), "cold", 1, 512 << 10, count << 20)?;
+        // What a process has mapped cannot be evicted.
+        let broker = broker.restart()?;
+        evict(&broker.data_dir().join("cold-0"))?;
+        for (number, beside) in ["nothing", "a cold reader", "a warm reader"]
+            .into_iter()
+            .enumerate()
+        {
+            let topic = format!("hot-{number}");
+            broker.create_topic(&topic, 1)?;
+            let latency = thread::scope(|scope| {
+                let reading = (number > 0)
+                    .then(|| scope.spawn(|| raw::read(broker.address(), "cold", count << 20)));
+                let measured = tool::measure(&steady()?, Durability::Fsync, &broker, &topic)?;
+                if let Some(reading) = reading {
+                    let read = reading.join().map_err(|_| anyhow::anyhow!("no reader"))??;
+                    writeln!(std::io::stdout(), "beside {beside}: {read}")?;
+                }
+                measured.latency.context("no latencies")
+            })?;
+            for (percentile, value) in [
+                ("p50", latency.p50),
+                ("p99", latency.p99),
+                ("p99.9", latency.p999),
+            ] {
+                let name = format!(
+                    "{percentile} of 2,000 synced writes a second beside {beside}, MiB to read"
+                );
+                self.found(&name, count, value, "ms")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The row of the comparison that measures latencies at a steady rate.
+fn steady() -> Result<Row> {
+    let row = ROWS
+        .iter()
+        .find(|row| row.client == Client::Ottla && row.work == Work::Rate);
+    row.copied().context("no such row")
+}
+
+/// Writes what is in these files to the disk, and takes it out of memory.
+fn evict(dir: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let file = File::open(entry?.path())?;
+        file.sync_all()?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
 }
 
 /// Joins a group and gets an assignment.

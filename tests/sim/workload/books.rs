@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use ottla_client::config::{AutoOffsetReset, ConsumerConfig, IsolationLevel};
+use ottla_client::config::IsolationLevel;
 use ottla_client::consumer::{Event as Happened, Records, SeekTo};
 use ottla_client::{Client, Consumer, Error, Producer, ProducerRecord, Transaction};
 use tokio::time::timeout;
 
 use crate::history::{Event, Place};
 use crate::link::{found, value};
+use crate::workload::consumer::settings;
 use crate::world::{BOOKKEEPERS, BOOKS, ORDERS, World};
 
 struct Keeper {
@@ -19,17 +20,6 @@ struct Keeper {
     number: u32,
     producer: Producer,
     consumer: Consumer,
-}
-
-fn settings(config: ConsumerConfig) -> ConsumerConfig {
-    config
-        .auto_offset_reset(AutoOffsetReset::Earliest)
-        .isolation_level(IsolationLevel::ReadCommitted)
-        .enable_auto_commit(false)
-        .session_timeout(Duration::from_secs(6))
-        .heartbeat_interval(Duration::from_secs(1))
-        .fetch_max_wait(Duration::from_secs(1))
-        .max_poll_records(5_usize)
 }
 
 /// Copies until everything is copied.
@@ -49,7 +39,11 @@ pub(crate) async fn keep(world: World, name: &'static str) {
     let Ok(client) = client.connect().await else {
         return world.broke(format_args!("{name} could not connect"));
     };
-    let consumer = client.consumer(BOOKKEEPERS).with(settings);
+    let new_protocol = world.chance(40);
+    let consumer = client.consumer(BOOKKEEPERS).with(|config| {
+        let committed = IsolationLevel::ReadCommitted;
+        settings(config, new_protocol).isolation_level(committed)
+    });
     let consumer = consumer.subscribe([ORDERS]).build().await;
     let mut keeper = Keeper {
         producer: producer(&world, &client, name).await,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ottla_client::config::{AutoOffsetReset, ConsumerConfig};
+use ottla_client::config::{AutoOffsetReset, ConsumerConfig, GroupProtocol};
 use ottla_client::consumer::{Consumer, Event as Happened, Records};
 use ottla_client::{Client, TopicPartition};
 use tokio::time::timeout;
@@ -21,14 +21,20 @@ struct Member {
     next: BTreeMap<i32, i64>,
 }
 
-fn settings(config: ConsumerConfig) -> ConsumerConfig {
-    config
+/// Settings of the one or the other group protocol; a group changes its protocol with its members.
+pub(super) fn settings(config: ConsumerConfig, new_protocol: bool) -> ConsumerConfig {
+    let config = config
         .auto_offset_reset(AutoOffsetReset::Earliest)
         .enable_auto_commit(false)
-        .session_timeout(Duration::from_secs(6))
-        .heartbeat_interval(Duration::from_secs(1))
         .fetch_max_wait(Duration::from_secs(1))
-        .max_poll_records(4_usize)
+        .max_poll_records(4_usize);
+    if new_protocol {
+        config.group_protocol(GroupProtocol::Consumer)
+    } else {
+        config
+            .session_timeout(Duration::from_secs(6))
+            .heartbeat_interval(Duration::from_secs(1))
+    }
 }
 
 /// Takes part until everything is read and committed.
@@ -44,7 +50,10 @@ pub(crate) async fn take_part(world: World) {
     let Ok(client) = client.connect().await else {
         return world.broke("a consumer could not connect");
     };
-    let builder = client.consumer(LIBRARY).with(settings).subscribe([ORDERS]);
+    let new_protocol = world.chance(40);
+    let builder = client.consumer(LIBRARY);
+    let builder = builder.with(|config| settings(config, new_protocol));
+    let builder = builder.subscribe([ORDERS]);
     let consumer = builder.build().await.expect("a consumer");
     let mut member = Member {
         world,
