@@ -130,7 +130,7 @@ impl Connection {
                 () = &mut draining => return self.drain().await,
                 frame = self.incoming.next(idle), if may_read => {
                     let accepted = match frame {
-                        Ok(Some(frame)) => self.accept(frame),
+                        Ok(Some(frame)) => self.accept_all(frame),
                         Ok(None) => return Ok(()),
                         Err(error) => Err(error.into()),
                     };
@@ -154,6 +154,18 @@ impl Connection {
             .await
             .unwrap_or(Ok(()))?;
         Ok(self.writer.shutdown().await?)
+    }
+
+    /// Applies a request, and those that came with it: their answers can go out together.
+    fn accept_all(&mut self, first: incoming::Frame) -> Result<(), Ended> {
+        let mut next = Some(first);
+        while let Some(frame) = next.take() {
+            self.accept(frame)?;
+            if self.waiting.len() < MAX_PIPELINED {
+                next = self.incoming.buffered()?;
+            }
+        }
+        Ok(())
     }
 
     /// Applies a request.

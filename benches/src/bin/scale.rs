@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
-use ottla_benches::broker::{Broker, Durability, System};
+use ottla_benches::broker::{self, Broker, Durability, System};
 use ottla_benches::outcome::{self, Line, Scale};
 use ottla_benches::row::{Client, ROWS, Row, Work};
 use ottla_benches::{load, machine, raw, tool};
@@ -52,9 +52,12 @@ enum What {
     Groups,
     /// Starts with many segments, after a kill.
     Recovery,
-    /// Latencies of synced writes beside a reader of what is not in memory.
+    /// Latencies of writes beside a reader of what is not in memory.
     Cold,
 }
+
+/// Half seconds in which a broker comes to rest.
+const MOST_WAITS: u32 = 240;
 
 struct Bench {
     arguments: Arguments,
@@ -122,18 +125,23 @@ impl Bench {
         self.found("creating a partition", count, each(start), "us")?;
         // Once to touch everything, then for the record.
         load::write_to_all(broker.address(), "many", count, 1024)?;
-        let rounds = (20_000 / count).max(2);
+        load::read_all(broker.address(), "many", count, 1024)?;
+        let rounds = (20_000 / count).max(5);
+        quiet(&broker)?;
+        // So many that journal files are filled and checkpoints made meanwhile.
+        let writes = 200_000 / count;
         let start = Instant::now();
-        for _ in 0..rounds {
+        for _ in 0..writes {
             load::write_to_all(broker.address(), "many", count, 1024)?;
         }
-        let written = each(start) / rounds as f64;
+        let written = each(start) / writes as f64;
         self.found(
             "writing 1 KiB to each partition, a partition",
             count,
             written,
             "us",
         )?;
+        quiet(&broker)?;
         let start = Instant::now();
         for _ in 0..rounds {
             load::read_all(broker.address(), "many", count, 1024)?;
@@ -210,7 +218,8 @@ impl Bench {
 
     /// Memory of a connection that has said who it is and is silent.
     fn connections(&self, count: u64) -> Result<()> {
-        let broker = self.start(&[])?;
+        let settings = ["max.connections=10000", "max.connections.per.ip=10000"];
+        let broker = self.start(&settings)?;
         let before = broker.memory()?;
         let mut connections = Vec::new();
         for _ in 0..count {
@@ -235,7 +244,8 @@ impl Bench {
     /// Ten members in each of `count` groups: all join, then heartbeats.
     fn groups(&self, count: u64) -> Result<()> {
         const MEMBERS: u64 = 10;
-        let broker = self.start(&["group.initial.rebalance.delay.ms=500"])?;
+        // Long enough for all to come before the first assignment: those that have theirs say no more.
+        let broker = self.start(&["group.initial.rebalance.delay.ms=3000"])?;
         let before = broker.cpu()?;
         let idle = broker.memory()?.anonymous;
         let start = Instant::now();
@@ -289,10 +299,10 @@ impl Bench {
 }
 
 impl Bench {
-    /// Latencies of 2,000 synced writes a second: alone, beside a reader of `count` MiB that are on disk only, and beside
+    /// Latencies of 20,000 writes a second into the page cache: alone, beside a reader of `count` MiB that are on disk only, and beside
     /// one of the same that are in memory.
     fn cold(&self, count: u64) -> Result<()> {
-        let broker = self.start(&["log.flush.interval.messages=1"])?;
+        let broker = broker::start(self.arguments.system, Durability::PageCache)?;
         broker.create_topic("cold", 1)?;
         load::write_bytes(broker.address(), "cold", 1, 512 << 10, count << 20)?;
         // What a process has mapped cannot be evicted.
@@ -307,7 +317,7 @@ impl Bench {
             let latency = thread::scope(|scope| {
                 let reading = (number > 0)
                     .then(|| scope.spawn(|| raw::read(broker.address(), "cold", count << 20)));
-                let measured = tool::measure(&steady()?, Durability::Fsync, &broker, &topic)?;
+                let measured = tool::measure(&steady()?, Durability::PageCache, &broker, &topic)?;
                 if let Some(reading) = reading {
                     let read = reading.join().map_err(|_| anyhow::anyhow!("no reader"))??;
                     writeln!(std::io::stdout(), "beside {beside}: {read}")?;
@@ -319,14 +329,27 @@ impl Bench {
                 ("p99", latency.p99),
                 ("p99.9", latency.p999),
             ] {
-                let name = format!(
-                    "{percentile} of 2,000 synced writes a second beside {beside}, MiB to read"
-                );
+                let name =
+                    format!("{percentile} of 20,000 writes a second beside {beside}, MiB to read");
                 self.found(&name, count, value, "ms")?;
             }
         }
         Ok(())
     }
+}
+
+/// Waits until the broker has nothing to do in the background any more.
+fn quiet(broker: &Broker) -> Result<()> {
+    let mut before = broker.cpu()?;
+    for _ in 0..MOST_WAITS {
+        thread::sleep(Duration::from_millis(500));
+        let now = broker.cpu()?;
+        if now - before < 0.02 {
+            return Ok(());
+        }
+        before = now;
+    }
+    anyhow::bail!("the broker does not come to rest")
 }
 
 /// The row of the comparison that measures latencies at a steady rate.

@@ -88,15 +88,8 @@ impl Incoming {
     /// Nothing that was read is lost.
     pub(super) async fn next(&mut self, idle: bool) -> Result<Option<Frame>, InputError> {
         loop {
-            if self.begun.is_none() {
-                self.begun = self.begin()?;
-            }
-            if let Some(begun) = self.begun.take_if(|begun| self.buffer.len() >= begun.len) {
-                let bytes = self.buffer.split_to(begun.len).freeze();
-                return Ok(Some(Frame {
-                    bytes,
-                    held: begun.held,
-                }));
+            if let Some(frame) = self.buffered()? {
+                return Ok(Some(frame));
             }
             self.make_room().await?;
             if self.read(idle).await? == 0 {
@@ -108,6 +101,18 @@ impl Incoming {
                 };
             }
         }
+    }
+
+    /// The next frame if it has been read already.
+    pub(super) fn buffered(&mut self) -> Result<Option<Frame>, InputError> {
+        if self.begun.is_none() {
+            self.begun = self.begin()?;
+        }
+        let whole = self.begun.take_if(|begun| self.buffer.len() >= begun.len);
+        Ok(whole.map(|begun| Frame {
+            bytes: self.buffer.split_to(begun.len).freeze(),
+            held: begun.held,
+        }))
     }
 
     /// Takes the length off the buffer once it is there.
