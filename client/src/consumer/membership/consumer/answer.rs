@@ -88,6 +88,8 @@ impl ConsumerMember {
         let code = response.error_code;
         match code {
             ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId => self.fence(now, fraction),
+            // Since its session ended the group has gone on as a classic one, or was deleted.
+            ErrorCode::GroupIdNotFound if self.member_epoch > 0 => self.fence(now, fraction),
             ErrorCode::UnreleasedInstanceId if !self.may_have_joined => {
                 self.instance_is_taken("still belongs to another member, which has to leave first");
             }

@@ -360,7 +360,11 @@ fn a_pattern_replaces_names_and_names_replace_a_pattern() {
 
 #[test]
 fn a_member_that_is_fenced_loses_everything_and_joins_again_by_the_same_id() {
-    for code in [ErrorCode::FencedMemberEpoch, ErrorCode::UnknownMemberId] {
+    for code in [
+        ErrorCode::FencedMemberEpoch,
+        ErrorCode::UnknownMemberId,
+        ErrorCode::GroupIdNotFound,
+    ] {
         let mut world = World::new().stable([0]);
         world.wait(5 * SECOND);
         assert_eq!(world.answer(refusal(code)), [Effect::Lose(partitions([0]))]);
@@ -588,6 +592,7 @@ fn any_code(number: u8) -> ErrorCode {
         ErrorCode::FencedMemberEpoch,
         ErrorCode::StaleMemberEpoch,
         ErrorCode::UnreleasedInstanceId,
+        ErrorCode::GroupIdNotFound,
         ErrorCode::NotCoordinator,
         ErrorCode::CoordinatorLoadInProgress,
         ErrorCode::CoordinatorNotAvailable,
