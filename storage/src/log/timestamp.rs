@@ -102,6 +102,8 @@ fn search(
         .map_err(|error| segment.corrupt(error))?
     {
         if batch.header.max_timestamp < timestamp {
+            // Damaged, it may hold what is looked for.
+            verified(segment, &batch)?;
             continue;
         }
         if let Some(found) = record_in(segment, &batch, start, timestamp)? {
@@ -140,6 +142,7 @@ fn largest_in(segment: &Segment, start: i64, end: LogPosition) -> Result<Option<
         .next_batch()
         .map_err(|error| segment.corrupt(error))?
     {
+        verified(segment, &batch)?;
         let timestamp = batch.header.max_timestamp;
         if timestamp >= 0
             && batch.header.record_count > 0
@@ -161,18 +164,11 @@ fn record_in(
     start: i64,
     timestamp: i64,
 ) -> Result<Option<TimestampOffset>, ReadError> {
-    let damaged =
-        |error: &dyn std::fmt::Display| segment.corrupt(ScanError::invalid(batch.position, error));
-    let bytes = segment
-        .file()?
-        .read_at(batch.position, batch.header.size())?;
-    let (whole, _) = RecordBatch::parse(bytes).map_err(|error| damaged(&error))?;
-    whole.verify_crc().map_err(|error| damaged(&error))?;
-    let records = whole
-        .records(&Limits::default())
-        .map_err(|error| damaged(&error))?;
+    let damaged = |error| segment.corrupt(ScanError::invalid(batch.position, error));
+    let whole = verified(segment, batch)?;
+    let records = whole.records(&Limits::default()).map_err(damaged)?;
     for record in records {
-        let record = record.map_err(|error| damaged(&error))?;
+        let record = record.map_err(damaged)?;
         if record.offset >= start && record.timestamp >= timestamp {
             return Ok(Some(TimestampOffset {
                 timestamp: record.timestamp,
@@ -182,4 +178,15 @@ fn record_in(
         }
     }
     Ok(None)
+}
+
+/// The batch as it is on disk, its checksum checked.
+fn verified(segment: &Segment, batch: &Batch) -> Result<RecordBatch, ReadError> {
+    let damaged = |error| segment.corrupt(ScanError::invalid(batch.position, error));
+    let bytes = segment
+        .file()?
+        .read_at(batch.position, batch.header.size())?;
+    let (whole, _) = RecordBatch::parse(bytes).map_err(damaged)?;
+    whole.verify_crc().map_err(damaged)?;
+    Ok(whole)
 }

@@ -122,3 +122,22 @@ fn what_a_cut_segment_has_lost_is_not_found_in_the_next_one() {
     let next = (last_of_first + 1) * 10;
     assert!(log.offset_for_timestamp(next).is_err());
 }
+
+/// Once, the answer was the first record of the batch behind the damaged one.
+#[test]
+fn a_batch_whose_newest_time_is_damaged_is_not_passed_over() {
+    let disk = MemoryDisk::durable();
+    let log = open(&disk, small_segments(), Tail::Clean);
+    for at in 1..4 {
+        append_at(&log, &[at * 10]);
+    }
+    log.close().unwrap();
+    let mut damaged = files(&disk);
+    let segment = damaged.get_mut("00000000000000000000.log").unwrap();
+    let second = segment.len() / 3;
+    segment[second + 35..second + 43].fill(0);
+    let log = open(&disk_of(&damaged), small_segments(), Tail::Clean);
+    assert_eq!(offset_at(&log, 10), Some((10, 0)));
+    assert!(log.offset_for_timestamp(20).is_err());
+    assert!(log.offset_for_timestamp(30).is_err());
+}
