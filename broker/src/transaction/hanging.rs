@@ -5,13 +5,14 @@
 //! seen yet. None of that was acknowledged, and nobody else would ever end it. Called before
 //! anyone produces.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use ottla_storage::log::Log;
 
 use super::shell::marker;
-use super::{MarkerOrder, Participant};
+use super::{MarkerOrder, Participant, Transaction};
 use crate::core::Core;
 use crate::group;
 
@@ -21,15 +22,23 @@ pub(crate) fn free(core: &Core) {
     free_groups(core);
 }
 
-fn free_partitions(core: &Core) {
-    let known: HashSet<(i64, Participant)> = core.transactions.inspect(|coordinator| {
+/// What the coordinator has in its transactions, with their producers.
+fn known<P: Clone + Eq + Hash>(
+    core: &Core,
+    of: fn(&Transaction) -> &BTreeSet<P>,
+) -> HashSet<(i64, P)> {
+    core.transactions.inspect(|coordinator| {
         let all = coordinator.iter();
-        all.flat_map(|(_, known)| {
-            let of = |participant: &Participant| (known.producer_id, participant.clone());
-            known.partitions.iter().map(of)
+        all.flat_map(|(_, transaction)| {
+            let parts = of(transaction).iter().cloned();
+            parts.map(|part| (transaction.producer_id, part))
         })
         .collect()
-    });
+    })
+}
+
+fn free_partitions(core: &Core) {
+    let known = known(core, |transaction| &transaction.partitions);
     for topic in core.topics.all() {
         for index in 0..topic.partition_count() {
             let partition = i32::try_from(index).unwrap_or(i32::MAX);
@@ -82,14 +91,7 @@ fn abort_unknown(
 }
 
 fn free_groups(core: &Core) {
-    let known: HashSet<(i64, Arc<str>)> = core.transactions.inspect(|coordinator| {
-        let all = coordinator.iter();
-        all.flat_map(|(_, known)| {
-            let of = |group_id: &Arc<str>| (known.producer_id, Arc::clone(group_id));
-            known.groups.iter().map(of)
-        })
-        .collect()
-    });
+    let known = known(core, |transaction| &transaction.groups);
     let pending = core.groups.inspect(|groups| groups.pending_transactions());
     for (producer_id, group_id) in pending.into_iter().filter(|of| !known.contains(of)) {
         tracing::warn!(
