@@ -5,6 +5,7 @@
 //! and it is rebuilt from them when it is wrong.
 
 mod offset;
+mod sparse;
 mod time;
 mod transaction;
 

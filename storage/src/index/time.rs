@@ -1,7 +1,8 @@
 //! From a timestamp to an offset before which all records are older.
 
-/// Bytes of an entry: timestamp `i64` and relative offset `u32`, big-endian.
-const ENTRY_LEN: usize = 12;
+use bytes::{Buf, BufMut};
+
+use super::sparse::{Entry, SparseIndex};
 
 /// Up to the batch that ends with this offset, no record is newer than `timestamp`, and one of
 /// that batch is as new.
@@ -13,93 +14,41 @@ pub(crate) struct TimeEntry {
     pub(crate) relative_offset: u32,
 }
 
-/// The entries of one segment; timestamps and offsets strictly ascend.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct TimeIndex {
-    entries: Vec<TimeEntry>,
-}
+impl Entry for TimeEntry {
+    const LEN: usize = 12;
 
-impl TimeIndex {
-    /// Adds an entry; one that is not newer is left out.
-    pub(crate) fn push(&mut self, entry: TimeEntry) {
-        let ascends = self.entries.last().is_none_or(|last| {
-            entry.timestamp > last.timestamp && entry.relative_offset > last.relative_offset
-        });
-        if ascends {
-            self.entries.push(entry);
-        }
+    fn relative_offset(&self) -> u32 {
+        self.relative_offset
     }
 
+    fn ascends_from(&self, last: &Self) -> bool {
+        self.timestamp > last.timestamp && self.relative_offset > last.relative_offset
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.put_i64(self.timestamp);
+        bytes.put_u32(self.relative_offset);
+    }
+
+    fn read(mut bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            timestamp: bytes.try_get_i64().ok()?,
+            relative_offset: bytes.try_get_u32().ok()?,
+        })
+    }
+}
+
+pub(crate) type TimeIndex = SparseIndex<TimeEntry>;
+
+impl TimeIndex {
     /// The last entry older than `timestamp`.
     pub(crate) fn lookup_before(&self, timestamp: i64) -> Option<TimeEntry> {
-        let above = self
-            .entries
-            .partition_point(|entry| entry.timestamp < timestamp);
-        above
-            .checked_sub(1)
-            .and_then(|at| self.entries.get(at))
-            .copied()
+        self.last_where(|entry| entry.timestamp < timestamp)
     }
 
     /// The last entry with an offset below `relative_offset`.
     pub(crate) fn lookup_below(&self, relative_offset: i64) -> Option<TimeEntry> {
-        let above = self
-            .entries
-            .partition_point(|entry| i64::from(entry.relative_offset) < relative_offset);
-        above
-            .checked_sub(1)
-            .and_then(|at| self.entries.get(at))
-            .copied()
-    }
-
-    /// The newest entry.
-    pub(crate) fn last(&self) -> Option<TimeEntry> {
-        self.entries.last().copied()
-    }
-
-    /// Entries in it.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Forgets entries with this offset and after.
-    pub(crate) fn truncate(&mut self, relative_offset: i64) {
-        self.entries
-            .retain(|entry| i64::from(entry.relative_offset) < relative_offset);
-    }
-
-    /// The bytes of the entries from number `first` on.
-    pub(crate) fn to_bytes(&self, first: usize) -> Vec<u8> {
-        let entries = self.entries.get(first..).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(entries.len() * ENTRY_LEN);
-        for entry in entries {
-            bytes.extend_from_slice(&entry.timestamp.to_be_bytes());
-            bytes.extend_from_slice(&entry.relative_offset.to_be_bytes());
-        }
-        bytes
-    }
-
-    /// Bytes before entry number `entry`.
-    pub(crate) fn file_position(entry: usize) -> u64 {
-        u64::try_from(entry * ENTRY_LEN).unwrap_or(u64::MAX)
-    }
-
-    /// The index in `bytes`, or `None` when it is not ascending or past `offsets` offsets.
-    pub(crate) fn parse(bytes: &[u8], offsets: i64) -> Option<Self> {
-        let (chunks, []) = bytes.as_chunks::<ENTRY_LEN>() else {
-            return None;
-        };
-        let mut index = Self::default();
-        for [a, b, c, d, e, f, g, h, i, j, k, l] in chunks.iter().copied() {
-            index.push(TimeEntry {
-                timestamp: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
-                relative_offset: u32::from_be_bytes([i, j, k, l]),
-            });
-        }
-        let in_range = index
-            .last()
-            .is_none_or(|last| i64::from(last.relative_offset) < offsets);
-        (index.len() == chunks.len() && in_range).then_some(index)
+        self.last_where(|entry| i64::from(entry.relative_offset) < relative_offset)
     }
 }
 

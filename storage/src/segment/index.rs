@@ -185,7 +185,7 @@ impl SegmentIndex {
         };
         let offsets = segment.next_offset().saturating_sub(base);
         let parsed = (
-            OffsetIndex::parse(&offset, segment.size(), offsets),
+            OffsetIndex::parse_within(&offset, segment.size(), offsets),
             TimeIndex::parse(&time, offsets),
         );
         let (Some(mut offset), Some(mut time)) = parsed else {
