@@ -16,7 +16,6 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use crate::catalog::{Catalog, CatalogCommand, CatalogLimits, ConfigScope, TopicEntry};
 use crate::cleaning;
@@ -30,6 +29,7 @@ use crate::group::{
 };
 use crate::housekeeping;
 use crate::in_process::InProcess;
+use crate::internal_log::{self, InternalLog};
 use crate::live_config::LiveConfig;
 use crate::machine::{Driver, LoadError, Machine, alone};
 use crate::memory_budget::{DECOMPRESSION_BYTES, MemoryBudget};
@@ -40,15 +40,6 @@ use crate::testing::SimulatedStorage;
 use crate::topics::Topics;
 use crate::transaction::shell::Commands;
 use crate::transaction::{self, TransactionConfig, TransactionCoordinator};
-
-/// Where the catalog is logged. The id is fixed: it exists before any topic can be looked up.
-const CATALOG_LOG: (&str, Uuid) = ("__cluster_metadata", Uuid::from_u128(1));
-
-/// Where groups and their offsets are logged.
-const GROUPS_LOG: (&str, Uuid) = ("__ottla_groups", Uuid::from_u128(2));
-
-/// Where transactions are logged.
-const TRANSACTIONS_LOG: (&str, Uuid) = ("__ottla_transactions", Uuid::from_u128(3));
 
 /// An internal log is cut segment by segment, so they are small.
 const INTERNAL_SEGMENT_BYTES: u32 = 64 << 20;
@@ -310,6 +301,10 @@ fn assemble(
     }
     reconcile(store, &topics, &catalog);
     let groups = load_groups(store, env, &topics, &live_config)?;
+    // A crash may have come before the groups were told.
+    for name in catalog.inspect(Catalog::deleted_names) {
+        groups.tell(topic_changed(&name, None));
+    }
     // A fresh cell takes its first value.
     let _ = told.set(Arc::clone(&groups));
     let transactions = load_transactions(store, env, config, &topics, &groups, commands)?;
@@ -354,7 +349,7 @@ fn load_catalog(
     load(
         store,
         env,
-        CATALOG_LOG,
+        internal_log::CATALOG,
         move || Catalog::new(limits),
         move |command| match command {
             CatalogCommand::Ensure(topic) => {
@@ -401,7 +396,7 @@ fn load_groups(
             ids.uuid()
         })
     };
-    load(store, env, GROUPS_LOG, new, report, alone)
+    load(store, env, internal_log::GROUPS, new, report, alone)
 }
 
 fn topic_changed(name: &str, topic: Option<&TopicEntry>) -> GroupEvent {
@@ -441,7 +436,7 @@ fn load_transactions(
     let execute = move |command| commands.give(command);
     let attach =
         move |log: &_, batch, attachments, now_ms| logs.append(log, batch, attachments, now_ms);
-    load(store, env, TRANSACTIONS_LOG, new, execute, attach)
+    load(store, env, internal_log::TRANSACTIONS, new, execute, attach)
 }
 
 fn fetch_sessions(config: &BrokerConfig, env: &Env) -> FetchSessions {
@@ -490,7 +485,7 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
 fn load<M: Machine>(
     store: &Store,
     env: &Env,
-    (name, id): (&'static str, Uuid),
+    (name, id): InternalLog,
     new: impl Fn() -> M + Send + Sync + 'static,
     execute: impl Fn(M::Command) + Send + Sync + 'static,
     attach: impl Fn(&Arc<Log>, Append, Vec<M::Attachment>, i64) -> Result<Appended, AppendError>
@@ -505,7 +500,11 @@ fn load<M: Machine>(
         partition: 0,
     };
     let log = match store.log(name, 0) {
-        Some(log) => log,
+        Some(log) if log.identity().topic_id == id => log,
+        Some(log) => {
+            let other = log.identity().topic_id;
+            return Err(damaged(format!("its id is {other} instead of {id}")));
+        }
         None => store
             .create_log(identity, internal_config())
             .map_err(|error| damaged(error.to_string()))?,
@@ -573,14 +572,12 @@ fn reconcile(store: &Store, topics: &Topics, catalog: &Driver<Catalog>) {
     }
     for log in store.logs() {
         let identity = log.identity();
-        if deleted.contains(&identity.topic_id) {
+        if deleted.contains_key(&identity.topic_id) {
             if let Err(error) = store.delete_log(&identity.topic, identity.partition) {
                 tracing::error!(topic = identity.topic, %error, "cannot delete partition");
             }
         } else if topics.by_id(identity.topic_id).is_none()
-            && identity.topic_id != CATALOG_LOG.1
-            && identity.topic_id != GROUPS_LOG.1
-            && identity.topic_id != TRANSACTIONS_LOG.1
+            && !internal_log::is_id(identity.topic_id)
         {
             tracing::warn!(
                 topic = identity.topic,

@@ -8,7 +8,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ottla_protocol::ErrorCode;
@@ -47,7 +47,7 @@ pub(crate) struct Catalog {
     group_configs: BTreeMap<String, BTreeMap<String, String>>,
     next_producer_id: i64,
     /// Topics deleted by a record that was replayed: their files may still be there.
-    deleted: HashSet<Uuid>,
+    deleted: HashMap<Uuid, String>,
     limits: CatalogLimits,
 }
 
@@ -133,9 +133,16 @@ impl Catalog {
         self.topics.values()
     }
 
-    /// Ids of topics that were deleted since the last snapshot.
-    pub(crate) fn deleted(&self) -> &HashSet<Uuid> {
+    /// Ids and names of topics that were deleted since the last snapshot.
+    pub(crate) fn deleted(&self) -> &HashMap<Uuid, String> {
         &self.deleted
+    }
+
+    /// The names of those that are no topics now.
+    pub(crate) fn deleted_names(&self) -> Vec<String> {
+        let names = self.deleted.values();
+        let gone = names.filter(|name| !self.topics.contains_key(*name));
+        gone.cloned().collect()
     }
 
     /// Whether and why a topic of this name and size may not be created.
@@ -303,8 +310,9 @@ impl Machine for Catalog {
             }
             CatalogRecord::TopicDeleted { id } => {
                 let id = Uuid::from_bytes(id);
-                self.remove_topic(id);
-                self.deleted.insert(id);
+                if let Some(topic) = self.remove_topic(id) {
+                    self.deleted.insert(id, topic.name);
+                }
             }
             CatalogRecord::ProducerIdsReserved { next } => self.next_producer_id = next,
             CatalogRecord::ConfigsSet { scope, entries } => {

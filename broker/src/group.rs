@@ -239,7 +239,7 @@ impl GroupCoordinator {
             Event::Abandoned(token) => rebalance::abandoned(groups, token, &mut step),
             Event::TopicChanged { name, topic } => {
                 if topic.is_none() {
-                    offsets::topic_deleted(groups, &name, &mut step);
+                    offsets::topic_removed(groups, &name, &mut step);
                 }
                 if topics_changed {
                     groups.topics_changed();

@@ -1,7 +1,9 @@
 //! One module an API: requests into events and reads, outcomes into responses. No rules.
 //!
 //! A handler applies its request before it returns; only the waiting is in the future. So the
-//! requests of one connection take effect in their order while earlier ones wait.
+//! requests of one connection take effect in their order while earlier ones wait. Changes of
+//! topics (CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords) are made in the future: they
+//! are in force when they are answered.
 
 pub(crate) mod alter_configs;
 pub(crate) mod api_versions;
@@ -14,6 +16,7 @@ pub(crate) mod groups;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
+mod once;
 pub(crate) mod operations;
 pub(crate) mod produce;
 pub(crate) mod producer_id;

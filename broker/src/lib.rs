@@ -15,6 +15,7 @@ mod group;
 mod handler;
 mod housekeeping;
 mod in_process;
+mod internal_log;
 mod live_config;
 mod machine;
 mod memory_budget;

@@ -56,8 +56,8 @@ where
 
 /// Applies a request and returns the wait for its answer.
 ///
-/// What the request changes is changed in the order of calls. Dropping the wait takes nothing
-/// back that was applied.
+/// What the request changes is changed in the order of calls, but for topics: they are created,
+/// deleted and cut on the first poll. Dropping the wait takes nothing back that was applied.
 pub(crate) fn call(core: &Arc<Core>, context: &Context, request: Request) -> Pending {
     match request {
         Request::Produce(request) => Box::pin(produce::produce(core, context, request)),

@@ -1,5 +1,7 @@
 //! What a topic may be called. Pure.
 
+use crate::internal_log;
+
 /// Longest topic name; with a partition number it still is a file name.
 const MAX_LEN: usize = 249;
 
@@ -28,9 +30,36 @@ pub(crate) fn check(name: &str) -> Result<(), String> {
     }
 }
 
+/// Accepts what [`check`] does, but for the names of logs of the broker's own.
+///
+/// # Errors
+/// What is wrong with the name, as one sentence.
+pub(crate) fn check_new(name: &str) -> Result<(), String> {
+    check(name)?;
+    if internal_log::is_name(name) {
+        return Err(format!(
+            "'{name}' is a log of the broker's own; a topic needs another name."
+        ));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn logs_of_the_brokers_own_are_no_names_for_topics() {
+        for log in [
+            "__cluster_metadata",
+            "__ottla_groups",
+            "__ottla_transactions",
+            "..",
+        ] {
+            assert!(check_new(log).is_err(), "{log}");
+        }
+        assert!(check_new("__consumer_offsets").is_ok());
+    }
 
     #[test]
     fn names_that_could_be_paths_are_refused() {

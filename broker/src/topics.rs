@@ -172,6 +172,7 @@ impl Topics {
 
     /// Lets changed settings of the broker take effect in every topic.
     pub(crate) fn reconfigure(&self) {
+        let _one = self.changes.lock();
         let broker = self.config.get();
         let mut tables = self.tables.write();
         let topics: Vec<_> = tables.by_name.values().cloned().collect();
@@ -217,18 +218,10 @@ impl Topics {
                     opened,
                     "partitions are available again"
                 );
-                let topic = Arc::new(Topic {
-                    name: topic.name.clone(),
-                    id: topic.id,
-                    overrides: topic.overrides.clone(),
-                    config: topic.config.clone(),
+                self.tables.write().insert(Arc::new(Topic {
                     partitions,
-                });
-                let mut tables = self.tables.write();
-                tables
-                    .by_name
-                    .insert(topic.name.to_string(), Arc::clone(&topic));
-                tables.by_id.insert(topic.id, topic);
+                    ..Topic::clone(&topic)
+                }));
             }
         }
     }

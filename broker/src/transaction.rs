@@ -44,6 +44,8 @@ const LARGEST_USED_EPOCH: i16 = i16::MAX - 1;
 const FEW_PRODUCER_IDS: i64 = 100;
 /// How long to wait before missing markers are ordered again.
 const MARKER_RETRY: Duration = Duration::from_secs(1);
+/// Ids that are forgotten in one round: their records are one batch.
+const MAX_EXPIRED: usize = 10_000;
 /// How often transactional ids are looked through for those that have expired.
 const EXPIRY_CHECK: Duration = Duration::from_secs(3_600);
 
@@ -249,9 +251,8 @@ impl TransactionCoordinator {
         }
     }
 
-    /// Forgets ids that nobody has used for long.
+    /// Forgets ids that nobody has used for long, one round of them.
     fn expire(&mut self, now: Now, effects: &mut Effects) {
-        self.next_expiry = Some(now.monotonic.saturating_add(EXPIRY_CHECK));
         let age_ms = millis(self.config.id_expiration);
         let is_over = |value: &Transaction| {
             let is_idle = value.state != State::Ongoing && !value.state.is_prepared();
@@ -262,7 +263,14 @@ impl TransactionCoordinator {
             .iter()
             .filter(|(_, value)| is_over(value))
             .map(|(id, _)| Arc::clone(id))
+            .take(MAX_EXPIRED)
             .collect();
+        let pause = if over.len() < MAX_EXPIRED {
+            EXPIRY_CHECK
+        } else {
+            Duration::ZERO
+        };
+        self.next_expiry = Some(now.monotonic.saturating_add(pause));
         for transactional_id in over {
             let record = TransactionRecord::Removed { transactional_id };
             self.apply(record.clone());
@@ -288,6 +296,10 @@ impl Machine for TransactionCoordinator {
                 self.take_in_producer_ids(ids);
                 return effects;
             }
+            Event::NoProducerIds => {
+                self.ids_requested = false;
+                return effects;
+            }
             Event::MarkersWritten {
                 transactional_id,
                 producer,
@@ -307,12 +319,17 @@ impl Machine for TransactionCoordinator {
         None
     }
 
+    /// Decides about one transaction at a time: what is attached to a decision is of one producer,
+    /// and the records fit a batch. The next one is due at once.
     fn tick(&mut self, now: Now) -> Effects {
         let mut effects = Effects::default();
         if self.next_expiry.is_some_and(|at| at <= now.monotonic) {
             self.expire(now, &mut effects);
         }
-        while let Some((at, id)) = self.timers.pop_first() {
+        while effects.records.is_empty() {
+            let Some((at, id)) = self.timers.pop_first() else {
+                break;
+            };
             if at > now.monotonic {
                 self.timers.insert((at, id));
                 break;

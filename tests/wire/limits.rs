@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use ottla_protocol::message::{ApiVersionsRequest, FetchRequest};
+use ottla_protocol::message::{
+    ApiVersionsRequest, ConsumerGroupDescribeRequest, DescribeGroupsRequest,
+    DescribeProducersRequest, DescribeProducersTopic, DescribeTransactionsRequest, FetchRequest,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+};
 use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
-use crate::support::{Client, Server, fetch_request, header};
+use crate::support::{Client, Server, fetch_request, header, text};
 
 async fn is_served(client: &mut Client) -> bool {
     client.send(0, ApiVersionsRequest::default()).await;
@@ -128,4 +132,63 @@ async fn unfinished_long_frames_do_not_keep_small_requests_out() {
         crowd.push(client);
     }
     server.assert_alive().await;
+}
+
+/// An answer can be much larger than the question, so it must not repeat itself.
+#[tokio::test]
+async fn what_is_asked_for_repeatedly_is_told_once() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    let thrice = vec![text("x"); 3];
+
+    let groups = thrice.clone();
+    let request = DescribeGroupsRequest {
+        groups,
+        ..Default::default()
+    };
+    assert_eq!(client.call(5, request).await.groups.len(), 1);
+
+    let group_ids = thrice.clone();
+    let request = ConsumerGroupDescribeRequest {
+        group_ids,
+        ..Default::default()
+    };
+    assert_eq!(client.call(1, request).await.groups.len(), 1);
+
+    let transactional_ids = thrice;
+    let request = DescribeTransactionsRequest { transactional_ids };
+    let described = client.call(0, request).await;
+    assert_eq!(described.transaction_states.len(), 1);
+
+    let topic = DescribeProducersTopic {
+        name: text("t"),
+        partition_indexes: vec![0; 3],
+    };
+    let topics = vec![topic.clone(), topic];
+    let producers = client.call(0, DescribeProducersRequest { topics }).await;
+    let partitions = producers.topics.iter().map(|topic| topic.partitions.len());
+    assert_eq!(partitions.sum::<usize>(), 1);
+
+    let topic = OffsetFetchRequestTopics {
+        name: text("t"),
+        partition_indexes: vec![0; 3],
+        ..Default::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: text("x"),
+        topics: Some(vec![topic.clone(), topic]),
+        member_epoch: -1,
+        ..Default::default()
+    };
+    let request = OffsetFetchRequest {
+        groups: vec![group.clone(), group],
+        ..Default::default()
+    };
+    let fetched = client.call(9, request).await;
+    let [group] = &fetched.groups[..] else {
+        panic!("one group")
+    };
+    let partitions = group.topics.iter().map(|topic| topic.partitions.len());
+    assert_eq!(partitions.sum::<usize>(), 1);
 }

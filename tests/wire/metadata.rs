@@ -219,3 +219,20 @@ async fn the_internal_logs_of_the_broker_are_not_topics() {
     let topic = only(&mut client, 9, forbidden).await;
     assert_eq!(topic.error_code, ErrorCode::UnknownTopicOrPartition);
 }
+
+#[tokio::test]
+async fn asking_for_an_internal_log_does_not_make_it_a_topic() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    for name in [
+        "__cluster_metadata",
+        "__ottla_groups",
+        "__ottla_transactions",
+    ] {
+        let topic = only(&mut client, 9, named(&[name])).await;
+        assert_eq!(topic.error_code, ErrorCode::InvalidTopicException, "{name}");
+    }
+    client.create_topic("t", 1).await;
+    let topic = only(&mut client, 9, named(&["t"])).await;
+    assert_eq!(topic.error_code, ErrorCode::None);
+}

@@ -149,6 +149,14 @@ impl Group {
             && self.pending_offsets.is_empty()
     }
 
+    /// Whether the log says anything of the group.
+    pub(super) fn is_logged(&self) -> bool {
+        self.consumer.is_some()
+            || self.logged.is_some()
+            || self.offset_count > 0
+            || !self.pending_offsets.is_empty()
+    }
+
     pub(super) fn is_leader(&self, member_id: &str) -> bool {
         self.leader.as_deref() == Some(member_id)
     }

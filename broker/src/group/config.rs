@@ -111,3 +111,7 @@ pub(super) const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const MIN_REBALANCE_RETRY: Duration = Duration::from_secs(1);
 /// Different patterns by which the members of one group may subscribe.
 pub(super) const MAX_PATTERNS: usize = 64;
+/// Bytes that the records of one request may take, which are one batch.
+pub(super) const MAX_REQUEST_RECORDS: usize = 40 << 20;
+/// Bytes of the record of an offset, at the most, besides its texts.
+pub(super) const OFFSET_RECORD_BYTES: usize = 128;

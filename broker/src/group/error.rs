@@ -23,6 +23,8 @@ pub(crate) enum GroupError {
     InvalidSessionTimeout,
     /// 27: the member must join again.
     RebalanceInProgress,
+    /// 28: the offsets of the request are too many to be written as one.
+    InvalidCommitOffsetSize,
     /// 35: the request must be made in a newer version.
     UnsupportedVersion,
     /// 42: the request exceeds a limit on its parts.
@@ -69,6 +71,7 @@ impl GroupError {
             Self::UnknownMemberId => 25,
             Self::InvalidSessionTimeout => 26,
             Self::RebalanceInProgress => 27,
+            Self::InvalidCommitOffsetSize => 28,
             Self::UnsupportedVersion => 35,
             Self::InvalidRequest => 42,
             Self::PolicyViolation => 44,

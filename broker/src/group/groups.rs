@@ -90,42 +90,33 @@ impl Groups {
         let Some(group) = self.by_id.remove(group_id) else {
             return;
         };
-        for timer in group.pending_join.into_values() {
-            step.timers.cancel(Some(timer));
+        for timer in group.pending_join.values() {
+            step.timers.cancel(Some(*timer));
         }
-        for producer_id in group.pending_offsets.into_keys() {
-            step.record(GroupRecord::TransactionEnded {
-                group_id: group.group_id.clone(),
-                producer_id,
-                committed: false,
-            });
+        if group.is_logged() {
+            let group_id = group.group_id;
+            step.record(GroupRecord::GroupRemoved { group_id });
         }
-        for (topic, partitions) in group.offsets {
-            for partition in partitions.into_keys() {
-                let group_id = group.group_id.clone();
-                let topic = topic.clone();
-                step.record(GroupRecord::OffsetDeleted(OffsetKey {
-                    group_id,
-                    topic,
-                    partition,
-                }));
-            }
-        }
-        if group.consumer.is_some() {
-            step.record(GroupRecord::ConsumerGroupDeleted {
-                group_id: group.group_id.clone(),
-            });
-        }
-        if group.logged.is_some() {
-            step.record(GroupRecord::GroupDeleted {
-                group_id: group.group_id,
-            });
-        }
+    }
+
+    /// Forgets the offsets for a topic that exists no more, whoever committed them.
+    pub(super) fn topic_removed(&mut self, topic: &Arc<str>) -> bool {
+        let mut had_some = false;
+        self.by_id.retain(|_, group| {
+            had_some |= group.forget_topic(topic);
+            !group.is_void()
+        });
+        had_some
     }
 
     /// Applies a logged record, whatever came before it: a compacted log keeps only the last of each key.
     pub(super) fn replay(&mut self, record: GroupRecord) {
-        let group_id = record.group_id().clone();
+        if let GroupRecord::TopicRemoved { topic } = &record {
+            self.topic_removed(topic);
+        }
+        let Some(group_id) = record.group_id().cloned() else {
+            return;
+        };
         let new = || Group::new(group_id.clone());
         let group = self.by_id.entry(group_id.clone()).or_insert_with(new);
         match record {
@@ -140,7 +131,10 @@ impl Groups {
                 group.supersede_pending(&key.topic, key.partition);
                 group.set_offset(&key.topic, key.partition, Some(offset));
             }
-            GroupRecord::OffsetDeleted(key) => group.set_offset(&key.topic, key.partition, None),
+            GroupRecord::OffsetDeleted(key) => {
+                group.supersede_pending(&key.topic, key.partition);
+                group.set_offset(&key.topic, key.partition, None);
+            }
             GroupRecord::OffsetPending(producer_id, key, offset) => {
                 let pending = group.pending_offsets.entry(producer_id).or_default();
                 pending.insert((key.topic, key.partition), offset);
@@ -157,6 +151,8 @@ impl Groups {
             GroupRecord::ConsumerMember {
                 member_id, value, ..
             } => replay_member(group, &member_id, value),
+            GroupRecord::GroupRemoved { .. } => *group = new(),
+            GroupRecord::TopicRemoved { .. } => {}
         }
         if group.is_void() {
             self.by_id.remove(&group_id);

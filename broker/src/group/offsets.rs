@@ -5,11 +5,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::classic::{Group, State};
+use super::config::{MAX_REQUEST_RECORDS, OFFSET_RECORD_BYTES};
 use super::groups::Groups;
 use super::record::{CommittedOffset, GroupRecord, OffsetKey};
 use super::step::Step;
 use super::{
-    CommitOffsetsRequest, CommitPartition, DeleteOffsetsReply, DeleteOffsetsRequest,
+    CommitOffsetsRequest, CommitPartition, CommitTopic, DeleteOffsetsReply, DeleteOffsetsRequest,
     FetchOffsetsGroup, FetchOffsetsRequest, FetchedGroup, FetchedPartition, FetchedTopic,
     GroupError, PartitionErrors, Reply, Token, TopicErrors, TopicPartitions,
 };
@@ -23,7 +24,9 @@ pub(super) fn commit(
     request: CommitOffsetsRequest,
     step: &mut Step<'_>,
 ) {
-    let committed = if groups.get(&request.group_id).is_some() || request.generation_id < 0 {
+    let committed = if !fits_batch(&request) {
+        Err(GroupError::InvalidCommitOffsetSize)
+    } else if groups.get(&request.group_id).is_some() || request.generation_id < 0 {
         let max_groups = step.config.max_groups;
         groups
             .with_new(&request.group_id, max_groups, |group| {
@@ -37,6 +40,24 @@ pub(super) fn commit(
     };
     let errors = committed.unwrap_or_else(|error| all_failed(request, error));
     step.reply(token, Reply::CommitOffsets(errors));
+}
+
+/// Whether the records of a commit, repeated partitions included, can be written as one.
+pub(super) fn fits_batch(request: &CommitOffsetsRequest) -> bool {
+    let of_partition = |partition: &CommitPartition| {
+        let metadata = partition.committed_metadata.as_ref();
+        metadata.map_or(0, |text| text.len())
+    };
+    let of_topic = |topic: &CommitTopic| {
+        let metadata: usize = topic.partitions.iter().map(of_partition).sum();
+        metadata + topic.partitions.len() * offset_record_bytes(&request.group_id, &topic.name)
+    };
+    request.topics.iter().map(of_topic).sum::<usize>() <= MAX_REQUEST_RECORDS
+}
+
+/// Bytes of the record of an offset without metadata, at the most.
+fn offset_record_bytes(group_id: &str, topic: &str) -> usize {
+    group_id.len() + topic.len() + OFFSET_RECORD_BYTES
 }
 
 pub(super) fn all_failed(request: CommitOffsetsRequest, error: GroupError) -> PartitionErrors {
@@ -126,9 +147,9 @@ impl Group {
         GroupError::None
     }
 
-    /// Forgets an offset if there is one.
+    /// Forgets an offset if there is one, and those that wait for the end of a transaction.
     pub(super) fn delete_offset(&mut self, topic: &Arc<str>, partition: i32, step: &mut Step<'_>) {
-        if self.offset(topic, partition).is_some() {
+        if self.supersede_pending(topic, partition) || self.offset(topic, partition).is_some() {
             self.set_offset(topic, partition, None);
             let group_id = self.group_id.clone();
             let key = OffsetKey {
@@ -263,6 +284,15 @@ pub(super) fn delete(
         };
     }
     let DeleteOffsetsRequest { group_id, topics } = request;
+    let of_topic = |topic: &TopicPartitions| {
+        topic.partitions.len() * offset_record_bytes(&group_id, &topic.name)
+    };
+    if topics.iter().map(of_topic).sum::<usize>() > MAX_REQUEST_RECORDS {
+        return DeleteOffsetsReply {
+            error: GroupError::InvalidRequest,
+            topics: Vec::new(),
+        };
+    }
     let deleted = groups
         .with(&group_id, |group| group.delete_offsets(topics, step))
         .unwrap_or(Err(GroupError::GroupIdNotFound));
@@ -315,17 +345,25 @@ impl Group {
 }
 
 /// Offsets of topics that exist no more mean nothing, whoever committed them.
-pub(super) fn topic_deleted(groups: &mut Groups, topic: &Arc<str>, step: &mut Step<'_>) {
-    for group_id in groups.ids() {
-        groups.with(&group_id, |group| {
-            let partitions = group.offsets.get(topic);
-            let partitions: Vec<i32> = partitions
-                .into_iter()
-                .flat_map(|offsets| offsets.keys().copied())
-                .collect();
-            for partition in partitions {
-                group.delete_offset(topic, partition, step);
-            }
+pub(super) fn topic_removed(groups: &mut Groups, topic: &Arc<str>, step: &mut Step<'_>) {
+    if groups.topic_removed(topic) {
+        let topic = topic.clone();
+        step.record(GroupRecord::TopicRemoved { topic });
+    }
+}
+
+impl Group {
+    /// Forgets the offsets for a topic; true if there were any.
+    pub(super) fn forget_topic(&mut self, topic: &Arc<str>) -> bool {
+        let partitions = self.offsets.remove(topic).unwrap_or_default();
+        self.offset_count -= partitions.len();
+        let mut had_some = !partitions.is_empty();
+        self.pending_offsets.retain(|_, offsets| {
+            let before = offsets.len();
+            offsets.retain(|(of, _), _| of != topic);
+            had_some |= offsets.len() < before;
+            !offsets.is_empty()
         });
+        had_some
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use crate::record_codec::{EncodedRecord, RecordError};
 pub(crate) enum GroupRecord {
     /// A generation of a group, with its members and their assignments.
     GroupMetadata(GroupMetadata),
-    /// The group is gone; its offsets are deleted one by one.
+    /// The group is not one of the classic protocol any more; its offsets stay.
     GroupDeleted {
         /// The group.
         group_id: Arc<str>,
@@ -59,6 +59,16 @@ pub(crate) enum GroupRecord {
         member_id: Arc<str>,
         /// All about it.
         value: Option<Box<ConsumerMemberValue>>,
+    },
+    /// Everything of the group is gone.
+    GroupRemoved {
+        /// The group.
+        group_id: Arc<str>,
+    },
+    /// The topic is gone, and with it the offsets that any group has for it.
+    TopicRemoved {
+        /// Topic name.
+        topic: Arc<str>,
     },
 }
 
@@ -169,15 +179,18 @@ enum Key {
     Transaction(i64, Arc<str>),
     ConsumerGroup(Arc<str>),
     ConsumerMember(Arc<str>, Arc<str>),
+    GroupRemoved(Arc<str>),
+    TopicRemoved(Arc<str>),
 }
 
 impl GroupRecord {
-    /// The group the record belongs to.
+    /// The group the record belongs to; none if it is about all of them.
     #[must_use]
-    pub(crate) fn group_id(&self) -> &Arc<str> {
-        match self {
+    pub(crate) fn group_id(&self) -> Option<&Arc<str>> {
+        Some(match self {
+            Self::TopicRemoved { .. } => return None,
             Self::GroupMetadata(metadata) => &metadata.group_id,
-            Self::GroupDeleted { group_id } => group_id,
+            Self::GroupDeleted { group_id } | Self::GroupRemoved { group_id } => group_id,
             Self::OffsetCommitted(key, _)
             | Self::OffsetDeleted(key)
             | Self::OffsetPending(_, key, _) => &key.group_id,
@@ -185,7 +198,7 @@ impl GroupRecord {
             | Self::ConsumerGroup { group_id, .. }
             | Self::ConsumerGroupDeleted { group_id }
             | Self::ConsumerMember { group_id, .. } => group_id,
-        }
+        })
     }
 
     /// Key and value for the log.
@@ -194,9 +207,10 @@ impl GroupRecord {
     /// When the record is larger than a record may be, which the coordinator's limits rule out.
     pub(crate) fn encode(&self) -> Result<EncodedRecord, RecordError> {
         let key = match self {
-            Self::GroupMetadata(_) | Self::GroupDeleted { .. } => {
-                Key::Group(self.group_id().clone())
-            }
+            Self::GroupMetadata(metadata) => Key::Group(metadata.group_id.clone()),
+            Self::GroupDeleted { group_id } => Key::Group(group_id.clone()),
+            Self::GroupRemoved { group_id } => Key::GroupRemoved(group_id.clone()),
+            Self::TopicRemoved { topic } => Key::TopicRemoved(topic.clone()),
             Self::OffsetCommitted(key, _) | Self::OffsetDeleted(key) => Key::Offset(key.clone()),
             Self::OffsetPending(producer_id, key, _) => Key::Pending(*producer_id, key.clone()),
             Self::TransactionEnded {
@@ -224,6 +238,8 @@ impl GroupRecord {
                 value.as_ref().map(record_codec::encode).transpose()?
             }
             Self::GroupDeleted { .. }
+            | Self::GroupRemoved { .. }
+            | Self::TopicRemoved { .. }
             | Self::OffsetDeleted(_)
             | Self::ConsumerGroupDeleted { .. } => None,
         };
@@ -267,6 +283,8 @@ impl GroupRecord {
                 member_id,
                 value: value.map(record_codec::decode).transpose()?,
             },
+            (Key::GroupRemoved(group_id), _) => Self::GroupRemoved { group_id },
+            (Key::TopicRemoved(topic), _) => Self::TopicRemoved { topic },
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::classic::Group;
 use super::groups::Groups;
-use super::offsets::{all_failed, to_offset};
+use super::offsets::{all_failed, fits_batch, to_offset};
 use super::record::{CommittedOffset, GroupRecord, OffsetKey};
 use super::step::Step;
 use super::{
@@ -19,7 +19,9 @@ pub(super) fn commit(
     request: CommitOffsetsRequest,
     step: &mut Step<'_>,
 ) {
-    let committed = if groups.get(&request.group_id).is_some() || request.generation_id < 0 {
+    let committed = if !fits_batch(&request) {
+        Err(GroupError::InvalidCommitOffsetSize)
+    } else if groups.get(&request.group_id).is_some() || request.generation_id < 0 {
         let max_groups = step.config.max_groups;
         groups
             .with_new(&request.group_id, max_groups, |group| {
@@ -63,14 +65,16 @@ impl Group {
         step: &mut Step<'_>,
     ) -> Result<PartitionErrors, GroupError> {
         let instance = request.group_instance_id.as_deref();
-        // Producers before KIP-447 do not say of which member the offsets are.
-        if let Some(consumer) = &self.consumer {
-            consumer.validate_commit(request, true, step.topics)?;
-        }
         let says_member =
             request.generation_id >= 0 || !request.member_id.is_empty() || instance.is_some();
-        if says_member && self.consumer.is_none() {
-            self.validate_generation(&request.member_id, instance, request.generation_id)?;
+        // Producers before KIP-447 do not say of which member the offsets are.
+        if says_member {
+            match &self.consumer {
+                Some(consumer) => consumer.validate_commit(request, true, step.topics)?,
+                None => {
+                    self.validate_generation(&request.member_id, instance, request.generation_id)?;
+                }
+            }
         }
         let mut errors = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
@@ -131,13 +135,16 @@ impl Group {
         }
     }
 
-    /// An offset committed later than those of open transactions stays when they end.
-    pub(super) fn supersede_pending(&mut self, topic: &Arc<str>, partition: i32) {
+    /// Forgets what open transactions have committed for a partition: it does not come into force
+    /// over what was committed or deleted later. True if there was any.
+    pub(super) fn supersede_pending(&mut self, topic: &Arc<str>, partition: i32) -> bool {
         let key = (topic.clone(), partition);
+        let mut had_some = false;
         self.pending_offsets.retain(|_, offsets| {
-            offsets.remove(&key);
+            had_some |= offsets.remove(&key).is_some();
             !offsets.is_empty()
         });
+        had_some
     }
 
     /// Refuses partitions whose offset an open transaction may change.

@@ -13,10 +13,11 @@ use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::operations;
 use crate::core::Core;
+use crate::internal_log;
 use crate::service::Context;
 
 /// The log whose quorum can be described.
-const METADATA_LOG: (&str, i32) = ("__cluster_metadata", 0);
+const METADATA_LOG: (&str, i32) = (internal_log::CATALOG.0, 0);
 
 /// The first FindCoordinator version that asks for several keys.
 const FIRST_BATCHED_VERSION: i16 = 4;

@@ -13,6 +13,7 @@ use ottla_protocol::message::{
 use uuid::Uuid;
 
 use super::groups::{MISMATCH, arc, arcs, ask, code, optional_arc, optional_text, text};
+use super::once::once;
 use crate::core::Core;
 use crate::env::millis;
 use crate::group::{self, Assignment, Event, NamedPartitions, Refusal, Reply};
@@ -91,7 +92,8 @@ pub(crate) fn describe(
     core: &Arc<Core>,
     request: ConsumerGroupDescribeRequest,
 ) -> impl Future<Output = Response> + Send + use<> {
-    let group_ids = arcs(&request.group_ids);
+    let named = once(request.group_ids, StrBytes::clone);
+    let group_ids = arcs(&named);
     let reply = ask(core, |token| {
         Event::DescribeConsumerGroups(token, group_ids)
     });
@@ -102,7 +104,7 @@ pub(crate) fn describe(
                 group_id: group_id.clone(),
                 ..Default::default()
             };
-            request.group_ids.iter().map(group).collect()
+            named.iter().map(group).collect()
         };
         let groups = match reply.await {
             Ok(Reply::DescribeConsumerGroups(groups)) => groups

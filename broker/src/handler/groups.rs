@@ -13,6 +13,7 @@ use ottla_protocol::message::{
 };
 use ottla_protocol::{ErrorCode, StrBytes};
 
+use super::once::once;
 use super::operations;
 use crate::core::Core;
 use crate::group::{self, Event, GroupCoordinator, GroupError, Reply};
@@ -268,9 +269,10 @@ pub(crate) fn describe(
 ) -> impl Future<Output = Response> + Send + use<> {
     let api_version = context.api_version;
     let operations = operations::of_group(request.include_authorized_operations);
+    let named = once(request.groups, StrBytes::clone);
     let event = group::DescribeRequest {
         api_version,
-        groups: arcs(&request.groups),
+        groups: arcs(&named),
     };
     let reply = ask(core, |token| Event::Describe(token, event));
     async move {
@@ -282,8 +284,8 @@ pub(crate) fn describe(
                     ..described(group, api_version)
                 })
                 .collect(),
-            Ok(_) => failed_descriptions(request.groups, MISMATCH),
-            Err(error_code) => failed_descriptions(request.groups, error_code),
+            Ok(_) => failed_descriptions(named, MISMATCH),
+            Err(error_code) => failed_descriptions(named, error_code),
         };
         Response::DescribeGroups(DescribeGroupsResponse {
             groups,

@@ -92,8 +92,11 @@ async fn look_up(
     }
     let shared = Arc::clone(core);
     let search = move || {
-        let looks_into_batches = wanted.timestamp >= 0 || wanted.timestamp == MAX_TIMESTAMP;
-        let bytes = if looks_into_batches { LOOKUP_BYTES } else { 0 };
+        let bytes = match wanted.timestamp {
+            LATEST | EARLIEST | EARLIEST_LOCAL | LATEST_TIERED | EARLIEST_PENDING_UPLOAD => 0,
+            // Any other may look into batches.
+            _ => LOOKUP_BYTES,
+        };
         let _claim = shared.lookups.claim(bytes);
         find(partition.log(), wanted.timestamp, committed)
     };

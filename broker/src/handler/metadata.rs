@@ -105,6 +105,9 @@ async fn look_up(
     if !may_create {
         return missing(Some(name), Uuid::nil(), ErrorCode::UnknownTopicOrPartition);
     }
+    if topic_name::check_new(&name).is_err() {
+        return missing(Some(name), Uuid::nil(), ErrorCode::InvalidTopicException);
+    }
     let created = create_topic(core, new_topic(core, &name)).await;
     match (core.topics.by_name(&name), created) {
         (Some(topic), _) => describe(core, &topic),

@@ -1,8 +1,8 @@
 //! Committed offsets: OffsetCommit (8), OffsetFetch (9), OffsetDelete (47).
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::message::{
     OffsetCommitRequest, OffsetCommitRequestTopic, OffsetCommitResponse,
     OffsetCommitResponsePartition, OffsetCommitResponseTopic, OffsetDeleteRequest,
@@ -11,9 +11,11 @@ use ottla_protocol::message::{
     OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics, Response,
 };
+use ottla_protocol::{ErrorCode, StrBytes};
 use uuid::Uuid;
 
 use super::groups::{MISMATCH, arc, ask, code, text};
+use super::once::once;
 use crate::core::Core;
 use crate::group::{self, Event, GroupError, Reply};
 use crate::service::Context;
@@ -200,6 +202,15 @@ pub(crate) fn fetch(
     }
 }
 
+/// Partitions that a group was asked about.
+type Told = HashSet<(Arc<str>, i32)>;
+
+/// The partitions that were not asked about before.
+fn untold(told: &mut Told, topic: &Arc<str>, partitions: &[i32]) -> Vec<i32> {
+    let is_new = |partition: &i32| told.insert((Arc::clone(topic), *partition));
+    partitions.iter().copied().filter(is_new).collect()
+}
+
 type Unknown = Vec<Vec<OffsetFetchResponseTopics>>;
 
 /// What the coordinator is asked for each group, and the answers for topic ids that nobody has.
@@ -209,13 +220,17 @@ fn wanted_groups(
     request: &OffsetFetchRequest,
 ) -> (Vec<group::FetchOffsetsGroup>, Unknown) {
     if api_version < FIRST_BATCHED_FETCH {
+        let mut told = Told::new();
         let topics = request.topics.as_ref().map(|topics| {
             topics
                 .iter()
-                .map(|topic| group::TopicPartitions {
-                    name: arc(&topic.name),
-                    topic_id: None,
-                    partitions: topic.partition_indexes.clone(),
+                .map(|topic| {
+                    let name = arc(&topic.name);
+                    group::TopicPartitions {
+                        partitions: untold(&mut told, &name, &topic.partition_indexes),
+                        name,
+                        topic_id: None,
+                    }
                 })
                 .collect()
         });
@@ -230,8 +245,9 @@ fn wanted_groups(
     let by_id = api_version >= FIRST_TOPIC_ID;
     let mut unknown = Vec::new();
     let mut groups = Vec::new();
-    for group in &request.groups {
+    for group in once(&request.groups, |group| group.group_id.clone()) {
         let mut missing = Vec::new();
+        let mut told = Told::new();
         let topics = group.topics.as_ref().map(|topics| {
             let resolve = |topic: &ottla_protocol::message::OffsetFetchRequestTopics| {
                 let found = topic_name(&core.topics, &topic.name, topic.topic_id, by_id);
@@ -240,9 +256,9 @@ fn wanted_groups(
                     return None;
                 };
                 Some(group::TopicPartitions {
+                    partitions: untold(&mut told, &name, &topic.partition_indexes),
                     name,
                     topic_id: id_of(topic.topic_id),
-                    partitions: topic.partition_indexes.clone(),
                 })
             };
             topics.iter().filter_map(resolve).collect()
@@ -405,8 +421,13 @@ fn with_unknown(
     mut topics: Vec<OffsetDeleteResponseTopic>,
     unknown: Vec<OffsetDeleteResponseTopic>,
 ) -> Vec<OffsetDeleteResponseTopic> {
+    let names = topics.iter().enumerate();
+    let mut places: HashMap<StrBytes, usize> = names
+        .map(|(place, topic)| (topic.name.clone(), place))
+        .collect();
     for topic in unknown {
-        match topics.iter_mut().find(|known| known.name == topic.name) {
+        let place = *places.entry(topic.name.clone()).or_insert(topics.len());
+        match topics.get_mut(place) {
             Some(known) => known.partitions.extend(topic.partitions),
             None => topics.push(topic),
         }

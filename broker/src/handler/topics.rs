@@ -25,6 +25,9 @@ const FIRST_TOPIC_ID_DELETE: i16 = 6;
 /// Most partitions of one topic.
 const MAX_PARTITIONS: i32 = 100_000;
 
+/// Most topics of one request for new ones, as in Kafka's controller.
+const MAX_TOPICS: usize = 10_000;
+
 /// Why a change was refused.
 pub(super) type Refusal = (ErrorCode, String);
 
@@ -67,14 +70,13 @@ pub(crate) fn create(
 ) -> impl Future<Output = Response> + Send + use<> {
     let core = Arc::clone(core);
     async move {
-        let mut named: HashMap<StrBytes, usize> = HashMap::new();
-        for topic in &request.topics {
-            *named.entry(topic.name.clone()).or_default() += 1;
-        }
+        let mut named = times_named(request.topics.iter().map(|topic| &topic.name));
+        let is_too_large = named.len() > MAX_TOPICS;
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in request.topics {
             let count = named.remove(&topic.name);
             let outcome = match count {
+                Some(_) if is_too_large => Err(too_many()),
                 Some(1) => create_one(&core, &topic, request.validate_only).await,
                 Some(_) => Err(duplicate()),
                 None => continue,
@@ -86,6 +88,22 @@ pub(crate) fn create(
             ..Default::default()
         })
     }
+}
+
+/// How often a request names each topic.
+fn times_named<'a>(names: impl Iterator<Item = &'a StrBytes>) -> HashMap<StrBytes, usize> {
+    let mut named = HashMap::new();
+    for name in names {
+        *named.entry(name.clone()).or_default() += 1;
+    }
+    named
+}
+
+fn too_many() -> Refusal {
+    (
+        ErrorCode::PolicyViolation,
+        format!("One request may name {MAX_TOPICS} topics; send several requests."),
+    )
 }
 
 fn duplicate() -> Refusal {
@@ -114,7 +132,7 @@ async fn create_one(
 
 /// The topic that a request describes, or what is wrong with the description.
 fn requested(core: &Core, topic: &CreatableTopic) -> Result<TopicEntry, Refusal> {
-    topic_name::check(&topic.name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
+    topic_name::check_new(&topic.name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
     let partitions = if topic.assignments.is_empty() {
         replicated_once(topic.replication_factor)?;
         partition_count(core, topic.num_partitions)?
@@ -321,14 +339,10 @@ pub(crate) fn create_partitions(
 ) -> impl Future<Output = Response> + Send + use<> {
     let core = Arc::clone(core);
     async move {
+        let named = times_named(request.topics.iter().map(|topic| &topic.name));
         let mut results = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
-            let same = request
-                .topics
-                .iter()
-                .filter(|other| other.name == topic.name)
-                .count();
-            let outcome = if same > 1 {
+            let outcome = if named.get(&topic.name).is_some_and(|times| *times > 1) {
                 Err(duplicate())
             } else {
                 add_partitions(&core, topic, request.validate_only).await

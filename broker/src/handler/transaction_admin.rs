@@ -1,7 +1,7 @@
 //! What administrators see of transactions, and how they free a hanging one: WriteTxnMarkers (27),
 //! DescribeProducers (61), DescribeTransactions (65), ListTransactions (66). KIP-664.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use ottla_protocol::message::{
@@ -18,6 +18,7 @@ use ottla_storage::error::AppendError;
 use ottla_storage::log::{Marker, ProducerInfo};
 use tokio::sync::Notify;
 
+use super::once::once;
 use crate::core::Core;
 use crate::partition::Partition;
 use crate::transaction::{State, Transaction};
@@ -45,6 +46,7 @@ pub(crate) fn describe_producers(core: &Core, request: DescribeProducersRequest)
             },
         }
     };
+    let mut told = HashSet::new();
     let topics = request
         .topics
         .iter()
@@ -53,6 +55,7 @@ pub(crate) fn describe_producers(core: &Core, request: DescribeProducersRequest)
             partitions: topic
                 .partition_indexes
                 .iter()
+                .filter(|index| told.insert((topic.name.clone(), **index)))
                 .map(|index| partition(&topic.name, *index))
                 .collect(),
         });
@@ -80,7 +83,8 @@ pub(crate) fn describe(core: &Core, request: DescribeTransactionsRequest) -> Res
             Some(known) => described(id, known),
             None => undescribed(id, ErrorCode::TransactionalIdNotFound),
         };
-        request.transactional_ids.iter().map(described).collect()
+        let ids = once(request.transactional_ids, StrBytes::clone);
+        ids.iter().map(described).collect()
     });
     Response::DescribeTransactions(DescribeTransactionsResponse {
         transaction_states,

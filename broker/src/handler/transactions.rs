@@ -1,6 +1,7 @@
 //! What producers ask of their transactions: AddPartitionsToTxn (24), AddOffsetsToTxn (25),
 //! EndTxn (26).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::message::{
@@ -122,11 +123,11 @@ fn add_to_one(
             None => ErrorCode::OperationNotAttempted,
         };
         let outcome = fenced_as(outcome, knows_fenced);
-        let exists = |topic: &StrBytes, partition: i32| {
-            partitions
-                .iter()
-                .any(|known| *known.topic == **topic && known.partition == partition)
-        };
+        let known = partitions
+            .iter()
+            .map(|known| (&*known.topic, known.partition));
+        let known: HashSet<(&str, i32)> = known.collect();
+        let exists = |topic: &StrBytes, partition: i32| known.contains(&(&**topic, partition));
         let result = |topic: &StrBytes, partition: i32| AddPartitionsToTxnPartitionResult {
             partition_index: partition,
             partition_error_code: if is_complete || exists(topic, partition) {

@@ -135,9 +135,10 @@ impl<M: Machine> MachineLog<M> {
 
     /// The records of one effect as one batch, for [`MachineLog::appended`] to count.
     pub(super) fn batch(&self, records: &[M::Record], now_ms: i64) -> Result<Append, AppendError> {
-        let encode = |record| Ok((None, M::encode(record)?));
-        let encoded: Result<Vec<Marked>, RecordError> = records.iter().map(encode).collect();
-        let batch = build(&encoded.map_err(|_| TOO_LARGE)?, now_ms)?;
+        let batch = build(
+            records.iter().map(|record| Ok((None, M::encode(record)?))),
+            now_ms,
+        )?;
         Ok(Append {
             header: *batch.header(),
             body: batch.body(),
@@ -149,8 +150,8 @@ impl<M: Machine> MachineLog<M> {
         self.since_snapshot += bytes as u64;
     }
 
-    fn append_marked(&mut self, records: &[Marked], now_ms: i64) -> Result<i64, AppendError> {
-        let batch = build(records, now_ms)?;
+    fn append_marked(&mut self, records: Vec<Marked>, now_ms: i64) -> Result<i64, AppendError> {
+        let batch = build(records.into_iter().map(Ok), now_ms)?;
         self.since_snapshot += batch.bytes().len() as u64;
         let append = Append {
             header: *batch.header(),
@@ -168,7 +169,8 @@ impl<M: Machine> MachineLog<M> {
     /// cut once the second offset, its end, is durable.
     pub(super) fn compact(&mut self, machine: &M, now_ms: i64) -> Result<(i64, i64), AppendError> {
         self.since_snapshot = 0;
-        let begin = self.append_marked(&[(Some(Mark::Begin), EncodedRecord::default())], now_ms)?;
+        let begin =
+            self.append_marked(vec![(Some(Mark::Begin), EncodedRecord::default())], now_ms)?;
         let mut chunk = Vec::new();
         let mut bytes = 0;
         for record in machine.snapshot() {
@@ -176,25 +178,29 @@ impl<M: Machine> MachineLog<M> {
             bytes += record.key.len() + record.value.as_ref().map_or(0, Vec::len);
             chunk.push((Some(Mark::Record), record));
             if bytes > SNAPSHOT_BATCH_BYTES {
-                self.append_marked(&std::mem::take(&mut chunk), now_ms)?;
+                self.append_marked(std::mem::take(&mut chunk), now_ms)?;
                 bytes = 0;
             }
         }
         chunk.push((Some(Mark::End), EncodedRecord::default()));
-        let end = self.append_marked(&chunk, now_ms)?;
+        let end = self.append_marked(chunk, now_ms)?;
         self.snapshot_bytes = std::mem::take(&mut self.since_snapshot);
         Ok((begin - 1, end))
     }
 }
 
-/// One batch of all `records`.
-fn build(records: &[Marked], now_ms: i64) -> Result<RecordBatch, AppendError> {
+/// One batch of all `records`. Takes none any more once they do not fit.
+fn build(
+    records: impl Iterator<Item = Result<Marked, RecordError>>,
+    now_ms: i64,
+) -> Result<RecordBatch, AppendError> {
     let options = BatchOptions {
         max_size: MAX_BATCH_BYTES,
         ..BatchOptions::default()
     };
     let mut builder = BatchBuilder::new(options).map_err(|_| TOO_LARGE)?;
-    for (mark, record) in records {
+    for record in records {
+        let (mark, record) = record.map_err(|_| TOO_LARGE)?;
         let header = mark.map(|mark| Header::new(SNAPSHOT, mark.name()));
         builder
             .append(

@@ -60,6 +60,8 @@ pub(crate) enum Event {
     End(Token, EndRequest),
     /// These producer ids are free to be used.
     ProducerIds(Range<i64>),
+    /// None could be reserved.
+    NoProducerIds,
     /// Ordered markers are written and durable.
     MarkersWritten {
         transactional_id: Arc<str>,

@@ -78,11 +78,14 @@ impl Logs {
                     commit,
                     group_ids,
                 } => {
-                    offsets = Some(group::Event::TransactionEnded {
+                    let ended = group::Event::TransactionEnded {
                         producer_id,
                         committed: commit,
                         group_ids,
-                    });
+                    };
+                    if offsets.replace(ended).is_some() {
+                        return Err(AppendError::Invalid("a batch ends two transactions"));
+                    }
                 }
             }
         }
@@ -236,7 +239,10 @@ pub(crate) async fn reserve_producer_ids(core: &Core) {
             let ids = first..first.saturating_add(PRODUCER_ID_BLOCK);
             core.transactions.tell(Event::ProducerIds(ids));
         }
-        Ok(_) | Err(_) => tracing::error!("no producer ids could be reserved"),
+        Ok(_) | Err(_) => {
+            tracing::error!("no producer ids could be reserved");
+            core.transactions.tell(Event::NoProducerIds);
+        }
     }
 }
 

@@ -519,6 +519,78 @@ fn a_transaction_times_out_after_a_restart_too() {
 }
 
 #[test]
+fn transactions_that_time_out_together_are_decided_one_by_one() {
+    let mut bench = Bench::in_state(Ongoing);
+    let other: Arc<str> = Arc::from("u");
+    let init = InitRequest {
+        transactional_id: Arc::clone(&other),
+        timeout_ms: 10_000,
+        producer_id: -1,
+        producer_epoch: -1,
+    };
+    let Some(Reply::Producer {
+        producer_id,
+        producer_epoch,
+    }) = bench.handle(Event::Init(2, init))
+    else {
+        panic!("no producer");
+    };
+    // The same partition and the same group as the other one.
+    let add = AddRequest {
+        transactional_id: Arc::clone(&other),
+        producer_id,
+        producer_epoch,
+        partitions: vec![participant(1)],
+        groups: vec![Arc::from("g")],
+        verify_only: false,
+    };
+    bench.handle(Event::Add(2, add));
+    bench.add(1);
+    bench.add_group();
+    let mut decided = Vec::new();
+    bench.now.wall_ms += 10_000;
+    bench.now.monotonic += Duration::from_secs(10);
+    while bench.coordinator.deadline().unwrap() <= bench.now.monotonic {
+        let effects = bench.coordinator.tick(bench.now);
+        assert_eq!(effects.records.len(), 1);
+        let producers = effects
+            .attachments
+            .iter()
+            .map(|attachment| match attachment {
+                Attachment::Marker(order) => order.producer_id,
+                Attachment::Offsets { producer_id, .. } => *producer_id,
+            });
+        let producers: BTreeSet<i64> = producers.collect();
+        assert_eq!(producers.len(), 1);
+        decided.extend(producers);
+        bench.take(effects);
+    }
+    decided.sort_unstable();
+    assert_eq!(decided, [bench.producer.0, producer_id]);
+    assert_eq!(bench.state(), CompleteAbort);
+    assert_eq!(bench.coordinator.get(&other).unwrap().state, CompleteAbort);
+}
+
+#[test]
+fn many_ids_expire_in_rounds() {
+    const DAY_MS: i64 = 24 * 3_600 * 1_000;
+    let mut bench = Bench::in_state(CompleteCommit);
+    let value = bench.known().clone();
+    for id in 0..MAX_EXPIRED {
+        bench.coordinator.replay(TransactionRecord::Set {
+            transactional_id: Arc::from(id.to_string()),
+            value: value.clone(),
+        });
+    }
+    bench.now.wall_ms += 8 * DAY_MS;
+    bench.pass(3_600_000);
+    assert_eq!(bench.coordinator.iter().count(), 1);
+    assert!(bench.coordinator.deadline().unwrap() <= bench.now.monotonic);
+    bench.pass(0);
+    assert_eq!(bench.coordinator.iter().count(), 0);
+}
+
+#[test]
 fn an_id_expires_unless_it_has_a_transaction() {
     const WEEK_MS: u64 = 7 * 24 * 3_600 * 1_000;
     for state in State::ALL {
@@ -551,6 +623,26 @@ fn producer_ids_are_asked_for_before_they_run_out() {
     );
     bench.handle(Event::ProducerIds(50..60));
     assert_eq!(bench.handle(Event::Init(2, other)), Some(producer(50, 0)));
+}
+
+#[test]
+fn producer_ids_that_could_not_be_reserved_are_asked_for_again() {
+    let mut bench = Bench::new();
+    bench.coordinator.spare = [0..0, 0..0];
+    let full = Some(Reply::Error(ErrorCode::CoordinatorLoadInProgress));
+    let request = InitRequest {
+        transactional_id: Arc::from("u"),
+        timeout_ms: 1_000,
+        producer_id: -1,
+        producer_epoch: -1,
+    };
+    assert_eq!(bench.handle(Event::Init(1, request.clone())), full);
+    bench.handle(Event::NoProducerIds);
+    bench.commands.clear();
+    assert_eq!(bench.handle(Event::Init(1, request.clone())), full);
+    assert_eq!(bench.commands, [Command::ReserveProducerIds]);
+    bench.handle(Event::ProducerIds(50..60));
+    assert_eq!(bench.handle(Event::Init(1, request)), Some(producer(50, 0)));
 }
 
 #[test]

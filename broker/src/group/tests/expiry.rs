@@ -46,7 +46,7 @@ fn offsets_of_a_group_expire_after_it_became_empty() {
     assert_eq!(bench.coordinator.snapshot(), []);
     assert!(matches!(
         bench.records.last(),
-        Some(GroupRecord::GroupDeleted { .. })
+        Some(GroupRecord::GroupRemoved { .. })
     ));
 }
 

@@ -266,3 +266,31 @@ fn a_coordinator_can_move_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}
     is_send(&Bench::new().coordinator);
 }
+
+#[test]
+fn a_commit_whose_records_do_not_fit_a_batch_is_refused_and_changes_nothing() {
+    let mut bench = Bench::new();
+    let mut request = committing("", -1, 1);
+    let again = request.topics[0].partitions[0].clone();
+    request.topics[0].partitions = vec![again; 400_000];
+    assert_eq!(bench.commit(request), GroupError::InvalidCommitOffsetSize);
+    assert_eq!(bench.records, []);
+    assert_eq!(bench.committed("orders"), -1);
+}
+
+#[test]
+fn a_group_of_many_offsets_is_deleted_with_one_record() {
+    let mut bench = Bench::new();
+    let mut request = committing("", -1, 1);
+    let partition = request.topics[0].partitions[0].clone();
+    let at = |partition_index| CommitPartition {
+        partition_index,
+        ..partition.clone()
+    };
+    request.topics[0].partitions = (0..1_000).map(at).collect();
+    bench.commit(request);
+    bench.records.clear();
+    bench.send(|token| Event::DeleteGroups(token, vec![GROUP.into()]));
+    let group_id = GROUP.into();
+    assert_eq!(bench.records, [GroupRecord::GroupRemoved { group_id }]);
+}

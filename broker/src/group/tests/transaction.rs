@@ -131,3 +131,51 @@ fn a_deleted_group_takes_its_pending_offsets_along() {
     assert_eq!(bench.coordinator.snapshot(), vec![]);
     assert_eq!(bench.restarted().coordinator.snapshot(), vec![]);
 }
+
+#[test]
+fn an_offset_that_is_deleted_does_not_come_back_with_its_transaction() {
+    let mut bench = Bench::new();
+    bench.commit(committing("", -1, 7));
+    bench.commit_in_transaction(committing("", -1, 42));
+    let topics = vec![TopicPartitions {
+        name: "orders".into(),
+        topic_id: None,
+        partitions: vec![0],
+    }];
+    bench.send(|token| {
+        let group_id = GROUP.into();
+        Event::DeleteOffsets(token, DeleteOffsetsRequest { group_id, topics })
+    });
+    let mut restarted = bench.restarted();
+    for bench in [&mut bench, &mut restarted] {
+        bench.end_transaction(true);
+        assert_eq!(bench.fetched(true), (-1, GroupError::None));
+    }
+}
+
+#[test]
+fn a_topic_that_is_deleted_takes_the_offsets_of_all_groups_along_in_one_record() {
+    let mut bench = Bench::new();
+    bench.commit(committing("", -1, 7));
+    bench.commit_in_transaction(committing("", -1, 42));
+    bench.commit(CommitOffsetsRequest {
+        group_id: "other".into(),
+        ..committing("", -1, 1)
+    });
+    let before = bench.records.len();
+    bench.event(Event::TopicChanged {
+        name: "orders".into(),
+        topic: None,
+    });
+    let topic = "orders".into();
+    assert_eq!(
+        bench.records[before..],
+        [GroupRecord::TopicRemoved { topic }]
+    );
+    let mut restarted = bench.restarted();
+    for bench in [&mut bench, &mut restarted] {
+        assert_eq!(bench.coordinator.snapshot(), []);
+        bench.end_transaction(true);
+        assert_eq!(bench.fetched(true), (-1, GroupError::None));
+    }
+}

@@ -158,3 +158,14 @@ fn an_empty_group_is_gone_when_its_offsets_are() {
     assert_eq!(bench.coordinator.groups.len(), 0);
     assert_eq!(bench.restarted().coordinator.snapshot(), vec![]);
 }
+
+#[test]
+fn a_producer_that_does_not_say_of_which_member_commits_in_a_transaction() {
+    let mut bench = Bench::new();
+    pair(&mut bench);
+    let token = bench.send(|token| Event::CommitInTransaction(token, 7, committing("", -1, 1)));
+    let Some(Reply::CommitOffsets(topics)) = bench.replies.remove(&token) else {
+        panic!("no reply");
+    };
+    assert_eq!(topics[0].partitions[0].1, GroupError::None);
+}

@@ -313,11 +313,16 @@ impl World {
                 self.offsets.insert(key.clone(), offset.committed_offset);
             }
             GroupRecord::OffsetDeleted(key) => {
-                assert!(
-                    self.offsets.remove(key).is_some(),
-                    "a tombstone for nothing"
-                );
+                let mut had_some = self.offsets.remove(key).is_some();
+                for pending in self.pending.values_mut() {
+                    had_some |= pending.remove(key).is_some();
+                }
+                assert!(had_some, "a tombstone for nothing");
             }
+            GroupRecord::GroupRemoved { group_id } => {
+                self.forget(|key| key.group_id == *group_id);
+            }
+            GroupRecord::TopicRemoved { topic } => self.forget(|key| key.topic == *topic),
             GroupRecord::OffsetPending(producer_id, key, offset) => {
                 let pending = self.pending.entry(*producer_id).or_default();
                 pending.insert(key.clone(), offset.committed_offset);
@@ -333,6 +338,13 @@ impl World {
             }
             GroupRecord::GroupMetadata(_) | GroupRecord::GroupDeleted { .. } => {}
             other => panic!("{other:?} in a classic group"),
+        }
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(&OffsetKey) -> bool) {
+        self.offsets.retain(|key, _| !is_gone(key));
+        for pending in self.pending.values_mut() {
+            pending.retain(|key, _| !is_gone(key));
         }
     }
 
