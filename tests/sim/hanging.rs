@@ -12,7 +12,7 @@ use ottla_protocol::message::{
     TxnOffsetCommitRequestTopic,
 };
 use ottla_protocol::record::{BatchBuilder, BatchOptions, ProducerIdentity};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::history::Place;
 use crate::link::{Link, value};
@@ -32,14 +32,19 @@ async fn begin() -> (World, Link, (i64, i16)) {
     let world = World::with_journal(journal, 1, false);
     world.set_up().await;
     let mut link = world.link("producer");
+    let producer = init(&mut link, TRANSACTIONAL_ID).await;
+    (world, link, producer)
+}
+
+async fn init(link: &mut Link, transactional_id: &'static str) -> (i64, i16) {
     let request = InitProducerIdRequest {
-        transactional_id: Some(TRANSACTIONAL_ID.into()),
+        transactional_id: Some(transactional_id.into()),
         transaction_timeout_ms: 60_000,
         ..Default::default()
     };
     let answer = link.ask(request).await.unwrap();
     assert_eq!(answer.error_code, ErrorCode::None);
-    (world, link, (answer.producer_id, answer.producer_epoch))
+    (answer.producer_id, answer.producer_epoch)
 }
 
 /// Kills the process, which loses nothing that it has written, and starts it again.
@@ -50,6 +55,15 @@ async fn kill(world: &World) {
 }
 
 fn produce(world: &World, topic: &'static str, producer: (i64, i16)) -> ProduceRequest {
+    produce_as(TRANSACTIONAL_ID, world, topic, producer)
+}
+
+fn produce_as(
+    transactional_id: &'static str,
+    world: &World,
+    topic: &'static str,
+    producer: (i64, i16),
+) -> ProduceRequest {
     let options = BatchOptions {
         producer: ProducerIdentity {
             producer_id: producer.0,
@@ -65,7 +79,7 @@ fn produce(world: &World, topic: &'static str, producer: (i64, i16)) -> ProduceR
         .append(SEEDED_START_MS, None, Some(&value), &[])
         .unwrap();
     ProduceRequest {
-        transactional_id: Some(TRANSACTIONAL_ID.into()),
+        transactional_id: Some(transactional_id.into()),
         acks: -1,
         timeout_ms: 2_000,
         topic_data: vec![TopicProduceData {
@@ -133,11 +147,9 @@ async fn a_batch_besides_the_journal_is_acknowledged_when_a_kill_cannot_take_it_
     assert_eq!(topics[0].topic, CACHED);
 }
 
-#[tokio::test(start_paused = true)]
-async fn offsets_that_wait_for_a_transaction_that_the_coordinator_lost_are_forgotten() {
-    let (world, mut link, producer) = begin().await;
-    let request = TxnOffsetCommitRequest {
-        transactional_id: TRANSACTIONAL_ID.into(),
+fn commit_offset(transactional_id: &'static str, producer: (i64, i16)) -> TxnOffsetCommitRequest {
+    TxnOffsetCommitRequest {
+        transactional_id: transactional_id.into(),
         group_id: GROUP.into(),
         producer_id: producer.0,
         producer_epoch: producer.1,
@@ -150,9 +162,49 @@ async fn offsets_that_wait_for_a_transaction_that_the_coordinator_lost_are_forgo
         }],
         generation_id: -1,
         ..Default::default()
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_that_wait_for_a_transaction_that_the_coordinator_lost_are_forgotten() {
+    let (world, mut link, producer) = begin().await;
+    let request = commit_offset(TRANSACTIONAL_ID, producer);
     assert!(timeout(Duration::ZERO, link.ask(request)).await.is_err());
     kill(&world).await;
+    let place = Place {
+        topic: ORDERS,
+        partition: 0,
+    };
+    let mut link = world.link("consumer");
+    let offset = fetch_offsets(&world, &mut link, GROUP, place, true).await;
+    assert_eq!(offset.unwrap(), 0, "not an unstable one");
+}
+
+/// They have a partition and a group in common, and come due at the same moment.
+#[tokio::test(start_paused = true)]
+async fn transactions_that_time_out_while_the_broker_is_down_are_all_aborted() {
+    const OTHER: &str = "other";
+    let (world, mut link, first) = begin().await;
+    let second = init(&mut link, OTHER).await;
+    for (id, producer) in [(TRANSACTIONAL_ID, first), (OTHER, second)] {
+        let code = produced(&mut link, produce_as(id, &world, ORDERS, producer)).await;
+        assert_eq!(code, ErrorCode::None);
+        let answer = link.ask(commit_offset(id, producer)).await.unwrap();
+        assert_eq!(answer.topics[0].partitions[0].error_code, ErrorCode::None);
+    }
+    world.kill();
+    world.disk.kill();
+    sleep(Duration::from_secs(120)).await;
+    world.start().await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+
+    let request = DescribeTransactionsRequest {
+        transactional_ids: vec![TRANSACTIONAL_ID.into(), OTHER.into()],
+    };
+    let answer = world.link("admin").ask(request).await.unwrap();
+    let states = answer.transaction_states.iter();
+    let states: Vec<_> = states.map(|of| of.transaction_state.to_string()).collect();
+    assert_eq!(states, ["CompleteAbort"; 2]);
     let place = Place {
         topic: ORDERS,
         partition: 0,
