@@ -39,6 +39,20 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Limits for a batch that is stored, which was within limits when it was accepted and whose
+    /// CRC tells whether it still is that batch. Without a ratio: a batch that was recompressed
+    /// or compacted may be smaller than the one that was judged, for the same records.
+    #[must_use]
+    pub fn stored() -> Self {
+        let accepted = Self::default();
+        Self {
+            // Compaction may rewrite the timestamps, which makes seven bytes of a record sixteen.
+            max_decompressed: accepted.max_decompressed.saturating_mul(3),
+            max_ratio: usize::MAX,
+            ..accepted
+        }
+    }
+
     /// Bytes that `compressed` bytes may become.
     #[must_use]
     pub fn allowance(&self, compressed: usize) -> usize {
