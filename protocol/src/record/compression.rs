@@ -1,7 +1,8 @@
 //! The codecs of record batches, bounded in both directions.
 //!
-//! Pure. Output grows as input is understood and never by what the input claims; a batch that
-//! would grow past its [`Limits`] is refused before it does. Each codec is a Cargo feature.
+//! Pure. Output has room for what the blocks of the input can hold and never for what the input
+//! claims; a batch that would grow past its [`Limits`] is refused before it does. Each codec is a
+//! Cargo feature.
 
 use super::batch::Compression;
 
