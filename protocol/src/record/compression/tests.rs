@@ -276,6 +276,20 @@ mod lz4 {
     }
 
     #[test]
+    fn a_frame_that_is_cut_short_is_corrupt() {
+        let short = &text()[..200];
+        let info = FrameInfo::new().content_checksum(true);
+        let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+        encoder.write_all(short).unwrap();
+        let checked = encoder.finish().unwrap();
+        for packed in [compress(Compression::Lz4, short), checked] {
+            for end in 0..packed.len() {
+                assert!(is_corrupt(&unpack(&packed[..end])), "{end}");
+            }
+        }
+    }
+
+    #[test]
     fn bytes_behind_the_frame_are_corrupt() {
         let packed = compress(Compression::Lz4, b"hello");
         assert!(is_corrupt(&unpack(&[&packed[..], b"?"].concat())));
