@@ -34,7 +34,7 @@ impl Default for Limits {
         Self {
             max_decompressed: 64 << 20,
             max_ratio: 100,
-            ratio_free: 1 << 20,
+            ratio_free: 8 << 20,
         }
     }
 }

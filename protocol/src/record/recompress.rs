@@ -77,6 +77,7 @@ mod tests {
         let (batch, _) = RecordBatch::parse(builder.build().unwrap()).unwrap();
         let accepted = Limits {
             max_ratio: 300,
+            ratio_free: 1 << 20,
             ..Limits::default()
         };
         let mut zstd = Compressor::new(Compression::Zstd, None).unwrap();

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::append::AppendHead;
 use super::batch::{BatchHeader, Compression, HEADER_LEN, HeaderError, TimestampType};
-use super::compression::{Limits, decompress};
+use super::compression::{CompressionError, Limits, decompress};
 use super::error::RecordError;
 use super::record::Layout;
 use super::view::RecordBatch;
@@ -141,7 +141,20 @@ fn in_clear(compression: Compression, body: &[u8], limits: &Limits) -> Result<Ve
              independent blocks",
         ));
     }
-    decompress(compression, body, limits).map_err(|error| RecordError::from(error).into())
+    decompress(compression, body, limits).map_err(|error| match error {
+        CompressionError::TooLarge { .. } => Rejection::new(
+            RejectReason::MessageTooLarge,
+            format!(
+                "{error}, as it has {} bytes compressed: {} times that, but {} in any case and \
+                 never more than {}",
+                body.len(),
+                limits.max_ratio,
+                limits.ratio_free,
+                limits.max_decompressed
+            ),
+        ),
+        error => RecordError::from(error).into(),
+    })
 }
 
 /// Whether blocks of an LZ4 frame refer to those before them.

@@ -108,8 +108,8 @@ fn output_of_just_the_limit_is_accepted() {
 #[test]
 fn a_batch_may_grow_a_hundredfold_once_it_is_large() {
     let limits = Limits::default();
-    assert_eq!(limits.allowance(1), 1 << 20);
-    assert_eq!(limits.allowance(20_000), 2_000_000);
+    assert_eq!(limits.allowance(1), 8 << 20);
+    assert_eq!(limits.allowance(200_000), 20_000_000);
     assert_eq!(limits.allowance(1 << 20), 64 << 20);
     assert_eq!(limits.allowance(usize::MAX), 64 << 20);
 }

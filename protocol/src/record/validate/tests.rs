@@ -372,6 +372,23 @@ fn a_bomb_is_too_large_and_damaged_compression_invalid() {
     }
 }
 
+#[cfg(feature = "zstd")]
+#[test]
+fn a_record_of_a_few_megabytes_is_accepted_however_well_it_compresses() {
+    let options = BatchOptions {
+        compression: Compression::Zstd,
+        ..BatchOptions::default()
+    };
+    let record = |size| Plain::new(NOW, "a", &"0".repeat(size));
+    let bytes = build(options, &[record(6 << 20)]);
+    assert!(bytes.len() < 10_000);
+    assert!(validate(&bytes, &Rules::default(), NOW).is_ok());
+    let bytes = build(options, &[record(9 << 20)]);
+    let rejection = validate(&bytes, &Rules::default(), NOW).unwrap_err();
+    assert_eq!(rejection.reason, RejectReason::MessageTooLarge);
+    assert!(rejection.message.contains("100 times that"), "{rejection}");
+}
+
 #[cfg(feature = "lz4")]
 #[test]
 fn linked_lz4_blocks_are_refused() {
