@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     Output(io::Error),
     #[error("{} is not an Ottla data directory", .0.display())]
     NotData(PathBuf),
+    #[error("cannot look into the data directory {}: {source}", dir.display())]
+    DataDirectory { dir: PathBuf, source: io::Error },
     #[error("{} has no partition {name}", dir.display())]
     NoPartition { dir: PathBuf, name: String },
     #[error("{0}; `ottla repair` makes a partition one that is served again")]

@@ -281,6 +281,19 @@ fn inspect_and_repair_refuse_what_is_not_there() {
 }
 
 #[test]
+fn inspect_and_repair_say_why_a_directory_cannot_be_looked_into() {
+    let directory = tempfile::tempdir().unwrap();
+    let looping = directory.path().join("data");
+    std::os::unix::fs::symlink(&looping, &looping).unwrap();
+    let data = looping.to_str().unwrap();
+    for command in ["inspect", "repair"] {
+        let refused = refusal(&mut ottla(&[command, data]));
+        let reason = format!("ottla: cannot look into the data directory {data}: ");
+        assert!(refused.starts_with(&reason), "{refused}");
+    }
+}
+
+#[test]
 fn repair_without_a_partition_goes_on_without_a_damaged_checkpoint() {
     let directory = damaged_directory();
     let data = directory.path().to_str().unwrap();
