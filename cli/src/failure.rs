@@ -54,6 +54,10 @@ pub(crate) enum Failure {
     Client(#[from] ottla_client::Error),
     #[error("there is no topic {0}")]
     NoTopic(String),
+    #[error("--property: `{0}` is always `{1}` in this benchmark")]
+    Fixed(&'static str, &'static str),
+    #[error("--size must be at least {0}: a value begins with the time at which it was due")]
+    Size(usize),
     #[error("no record of {0} came within {1} seconds")]
     Silent(String, u64),
     #[error("{failed} records were not acknowledged; the first: {first}")]

@@ -139,6 +139,22 @@ fn a_bad_log_level_ends_it() {
 }
 
 #[test]
+fn a_benchmark_refuses_what_it_would_not_keep_to() {
+    let property = ["--property", "auto.offset.reset=latest"];
+    for (task, value) in [("consume", "earliest"), ("end-to-end", "latest")] {
+        let expected =
+            format!("ottla: --property: `auto.offset.reset` is always `{value}` in this benchmark");
+        let refused = refusal(ottla(&["bench", task]).args(property));
+        assert_eq!(refused, expected);
+    }
+    let refused = refusal(&mut ottla(&["bench", "end-to-end", "--size", "15"]));
+    assert!(
+        refused.starts_with("ottla: --size must be at least 16"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn config_shows_every_value_with_its_origin() {
     let output = ottla(&["config", "--set", "num.partitions=3", "--data-dir", "/data"])
         .env("KAFKA_LOG_RETENTION_MINUTES", "5")
