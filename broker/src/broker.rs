@@ -65,7 +65,7 @@ pub enum StartError {
     #[error(transparent)]
     Storage(#[from] OpenError),
     /// The listening address cannot be bound.
-    #[error("cannot listen on {address}: {error}; choose another address with --listen")]
+    #[error("cannot listen on {address}: {error}; choose another address")]
     Listen {
         /// The address asked for.
         address: String,

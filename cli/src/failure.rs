@@ -62,8 +62,19 @@ pub(crate) enum Failure {
     Silent(String, u64),
     #[error("{failed} records were not acknowledged; the first: {first}")]
     Unacknowledged { failed: u64, first: String },
+    #[error("{0} with --listen")]
+    Listen(StartError),
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(StartError),
     #[error("the broker did not stop cleanly: {0}")]
     Shutdown(#[from] ShutdownError),
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Listen { .. } => Self::Listen(error),
+            error => Self::Start(error),
+        }
+    }
 }
