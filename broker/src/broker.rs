@@ -56,7 +56,7 @@ pub enum StartError {
     #[error(transparent)]
     Storage(#[from] OpenError),
     /// The listening address cannot be bound.
-    #[error("cannot listen on {address}: {error}; choose another address with --listen")]
+    #[error("cannot listen on {address}: {error}; choose another address")]
     Listen {
         /// The address asked for.
         address: String,
@@ -109,7 +109,8 @@ impl BrokerBuilder {
         self
     }
 
-    /// Listens on this TCP address, such as `127.0.0.1:9092`; port 0 picks a free one.
+    /// Listens on this TCP address, such as `127.0.0.1:9092`; port 0 picks a free one. There is no TLS
+    /// and no authentication yet: whoever can reach the address can read and change everything.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = Some(address.into());
         self

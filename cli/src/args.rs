@@ -104,7 +104,7 @@ pub(crate) struct BenchOptions {
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = value_parser!(u64).range(1..))]
     pub(crate) records: u64,
 
-    /// Bytes of each record's value.
+    /// Bytes of each record's value, for `end-to-end` at least 16.
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
     pub(crate) size: usize,
 

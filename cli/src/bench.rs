@@ -62,6 +62,16 @@ async fn connect(bootstrap: &str, properties: &[String]) -> Result<Client, Failu
     Ok(builder.connect().await?)
 }
 
+/// Where a benchmark that reads begins is part of what it measures.
+fn check_start(properties: &[String], start: &'static str) -> Result<(), Failure> {
+    const FIXED: &str = "auto.offset.reset";
+    let name = |pair: &String| pair.split('=').next().map(|name| name.trim() == FIXED);
+    if properties.iter().any(|pair| name(pair) == Some(true)) {
+        return Err(Failure::Fixed(FIXED, start));
+    }
+    Ok(())
+}
+
 /// All partitions of a topic that is there.
 async fn partitions(client: &Client, topic: &str) -> Result<Vec<TopicPartition>, Failure> {
     let mut described = client.admin().describe_topics([topic]).await?;

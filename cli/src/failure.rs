@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     Output(io::Error),
     #[error("{} is not an Ottla data directory", .0.display())]
     NotData(PathBuf),
+    #[error("cannot look into the data directory {}: {source}", dir.display())]
+    DataDirectory { dir: PathBuf, source: io::Error },
     #[error("{} has no partition {name}", dir.display())]
     NoPartition { dir: PathBuf, name: String },
     #[error("{0}; `ottla repair` makes a partition one that is served again")]
@@ -52,12 +54,27 @@ pub(crate) enum Failure {
     Client(#[from] ottla_client::Error),
     #[error("there is no topic {0}")]
     NoTopic(String),
+    #[error("--property: `{0}` is always `{1}` in this benchmark")]
+    Fixed(&'static str, &'static str),
+    #[error("--size must be at least {0}: a value begins with the time at which it was due")]
+    Size(usize),
     #[error("no record of {0} came within {1} seconds")]
     Silent(String, u64),
     #[error("{failed} records were not acknowledged; the first: {first}")]
     Unacknowledged { failed: u64, first: String },
+    #[error("{0} with --listen")]
+    Listen(StartError),
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(StartError),
     #[error("the broker did not stop cleanly: {0}")]
     Shutdown(#[from] ShutdownError),
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Listen { .. } => Self::Listen(error),
+            error => Self::Start(error),
+        }
+    }
 }

@@ -17,13 +17,27 @@ pub(crate) fn read(path: &Path) -> Result<Vec<(String, String)>, Failure> {
     parse(path, &text)
 }
 
-/// The extension decides; without a known one, what is TOML is read as TOML.
+/// The extension decides; without a known one, what looks like TOML is read as TOML.
 fn parse(path: &Path, text: &str) -> Result<Vec<(String, String)>, Failure> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => parse_toml(path, text),
         Some("properties") => parse_properties(path, text),
-        _ => parse_toml(path, text).or_else(|_| parse_properties(path, text)),
+        _ => parse_toml(path, text).or_else(|mistake| {
+            if has_toml_syntax(text) {
+                Err(mistake)
+            } else {
+                parse_properties(path, text)
+            }
+        }),
     }
+}
+
+/// Whether a line is a table or has a quoted value or a list, which properties would keep as text.
+fn has_toml_syntax(text: &str) -> bool {
+    text.lines().any(|line| {
+        let value = line.split_once('=').map_or("", |(_, value)| value);
+        line.trim_start().starts_with('[') || value.trim_start().starts_with(['"', '\'', '['])
+    })
 }
 
 fn parse_properties(path: &Path, text: &str) -> Result<Vec<(String, String)>, Failure> {
@@ -141,6 +155,21 @@ mod tests {
         assert_eq!(read("server.conf", text), expected);
         assert_eq!(read("server.conf", "log.dirs='/tmp/x'"), expected);
         assert!(refusal("server.toml", text).starts_with("server.toml, line 1: "));
+    }
+
+    #[test]
+    fn a_mistake_in_toml_is_told_whatever_the_extension() {
+        for text in [
+            "log.dirs = \"/a\"\nnum.partitions = three\n",
+            "[log]\ndirs = /a\n",
+            "log.dirs = ['/a'\n",
+        ] {
+            let refused = refusal("server.conf", text);
+            assert_eq!(
+                refused,
+                refusal("server.toml", text).replace(".toml", ".conf")
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `ottla inspect`: what is in a data directory, and what of it is damaged.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use ottla_storage::disk::OsDisk;
@@ -13,9 +13,7 @@ use crate::failure::Failure;
 /// Prints the directory, its partitions and their segments, and each place that is damaged.
 pub(crate) fn inspect(arguments: &InspectArguments) -> Result<(), Failure> {
     let dir = &arguments.dir;
-    if !dir.join("meta").is_file() {
-        return Err(Failure::NotData(dir.clone()));
-    }
+    check_directory(dir)?;
     let contents = look(&OsDisk::new(), dir)?;
     let wanted = |partition: &&PartitionContents| {
         let name = arguments.partition.as_ref();
@@ -39,6 +37,21 @@ pub(crate) fn inspect(arguments: &InspectArguments) -> Result<(), Failure> {
         0 => Ok(()),
         1 => Err(Failure::Damaged("one place is damaged".to_owned())),
         places => Err(Failure::Damaged(format!("{places} places are damaged"))),
+    }
+}
+
+/// Whether there is a data directory that can be looked into.
+pub(crate) fn check_directory(dir: &Path) -> Result<(), Failure> {
+    match dir.join("meta").try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::NotData(dir.to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            Err(Failure::NotData(dir.to_owned()))
+        }
+        Err(source) => Err(Failure::DataDirectory {
+            dir: dir.to_owned(),
+            source,
+        }),
     }
 }
 

@@ -10,13 +10,12 @@ use ottla_storage::repair::{JournalRepaired, Repaired, repair as mend, repair_jo
 
 use crate::args::RepairArguments;
 use crate::failure::Failure;
+use crate::inspect::check_directory;
 
 /// Repairs a partition and prints what became of it, and where the files are that were replaced.
 pub(crate) fn repair(arguments: &RepairArguments) -> Result<(), Failure> {
     let RepairArguments { dir, partition } = arguments;
-    if !dir.join("meta").is_file() {
-        return Err(Failure::NotData(dir.clone()));
-    }
+    check_directory(dir)?;
     let text = match partition {
         Some(partition) => describe(partition, &mend(&OsDisk::new(), dir, partition)?),
         None => {

@@ -139,6 +139,22 @@ fn a_bad_log_level_ends_it() {
 }
 
 #[test]
+fn a_benchmark_refuses_what_it_would_not_keep_to() {
+    let property = ["--property", "auto.offset.reset=latest"];
+    for (task, value) in [("consume", "earliest"), ("end-to-end", "latest")] {
+        let expected =
+            format!("ottla: --property: `auto.offset.reset` is always `{value}` in this benchmark");
+        let refused = refusal(ottla(&["bench", task]).args(property));
+        assert_eq!(refused, expected);
+    }
+    let refused = refusal(&mut ottla(&["bench", "end-to-end", "--size", "15"]));
+    assert!(
+        refused.starts_with("ottla: --size must be at least 16"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn config_shows_every_value_with_its_origin() {
     let output = ottla(&["config", "--set", "num.partitions=3", "--data-dir", "/data"])
         .env("KAFKA_LOG_RETENTION_MINUTES", "5")
@@ -278,6 +294,19 @@ fn inspect_and_repair_refuse_what_is_not_there() {
     assert_eq!(serving.end(Signal::TERM).0, Some(0));
     let unknown = format!("ottla: {data} has no partition orders-0");
     assert_eq!(refusal(&mut ottla(&repair)), unknown);
+}
+
+#[test]
+fn inspect_and_repair_say_why_a_directory_cannot_be_looked_into() {
+    let directory = tempfile::tempdir().unwrap();
+    let looping = directory.path().join("data");
+    std::os::unix::fs::symlink(&looping, &looping).unwrap();
+    let data = looping.to_str().unwrap();
+    for command in ["inspect", "repair"] {
+        let refused = refusal(&mut ottla(&[command, data]));
+        let reason = format!("ottla: cannot look into the data directory {data}: ");
+        assert!(refused.starts_with(&reason), "{refused}");
+    }
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub enum DecodeError {
     /// The marker before a nullable struct is neither absent nor present.
     #[error("struct marker {0} is neither -1 nor 1")]
     StructMarker(i8),
-    /// A string that is not UTF-8.
-    #[error("string is not valid UTF-8")]
+    /// A string that is not UTF-8 and too long for replacement characters.
+    #[error("string is not valid UTF-8 and too long to be replaced")]
     Utf8,
     /// A variable-length integer that is too long, too large or padded with zeros.
     #[error("variable-length integer is overlong or out of range")]

@@ -370,7 +370,7 @@ fn note_keys(
     if batch.header().last_offset() < from {
         return Ok(None);
     }
-    for record in batch.records(&ottla_protocol::record::Limits::default())? {
+    for record in batch.records(&ottla_protocol::record::Limits::stored())? {
         let record = record?;
         let Some(key) = record.key.as_ref().filter(|_| record.offset >= from) else {
             continue;

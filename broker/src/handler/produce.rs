@@ -122,9 +122,34 @@ struct Writer {
     transactional_id: Option<Arc<str>>,
 }
 
+/// What a compressed batch may grow to, whatever its ratio, in most cases.
+const USUAL_BYTES: usize = 1 << 20;
+
 /// Validates a batch and puts it under the topic's codec; the memory that it takes to look into
-/// compressed ones is shared.
+/// compressed ones is shared. Few need as much as they may, so each is tried with what most need
+/// first, and does not keep others waiting for the rest.
 fn check(
+    budget: &MemoryBudget,
+    records: &Bytes,
+    rules: &Rules,
+    recompression: Option<Recompression>,
+    now_ms: i64,
+) -> Result<Validated, Refusal> {
+    let mut usual = rules.clone();
+    usual.limits.ratio_free = USUAL_BYTES.min(rules.limits.ratio_free);
+    let checked = check_within(budget, records, &usual, recompression, now_ms);
+    let claim = |rules: &Rules| decompression_bytes(records, &rules.limits);
+    match checked {
+        Err(refusal)
+            if refusal.code == ErrorCode::MessageTooLarge && claim(rules) > claim(&usual) =>
+        {
+            check_within(budget, records, rules, recompression, now_ms)
+        }
+        checked => checked,
+    }
+}
+
+fn check_within(
     budget: &MemoryBudget,
     records: &Bytes,
     rules: &Rules,
@@ -433,13 +458,17 @@ mod tests {
     use super::*;
 
     fn batch(compression: Compression) -> Bytes {
+        batch_of(compression, 512 << 10)
+    }
+
+    fn batch_of(compression: Compression, size: usize) -> Bytes {
         let options = BatchOptions {
             compression,
             max_size: 64 << 20,
             ..BatchOptions::default()
         };
         let mut builder = BatchBuilder::new(options).unwrap();
-        builder.append(0, None, Some(&[7; 512 << 10]), &[]).unwrap();
+        builder.append(0, None, Some(&vec![7; size]), &[]).unwrap();
         builder.build().unwrap()
     }
 
@@ -464,9 +493,23 @@ mod tests {
     }
 
     #[test]
+    fn only_a_batch_that_needs_it_claims_more_than_most() {
+        let claimed = |batch: &Bytes| {
+            let budget = MemoryBudget::new(64 << 20);
+            assert!(check(&budget, batch, &Rules::default(), None, 0).is_ok());
+            budget.peak()
+        };
+        let [small, large] = [512 << 10, 2 << 20].map(|size| batch_of(Compression::Gzip, size));
+        assert_eq!(claimed(&small), 2 * USUAL_BYTES);
+        let most = decompression_bytes(&large, &Rules::default().limits);
+        assert!(most > 2 * USUAL_BYTES);
+        assert_eq!(claimed(&large), most);
+    }
+
+    #[test]
     fn validation_of_compressed_batches_on_many_threads_keeps_to_the_budget() {
         let batch = batch(Compression::Gzip);
-        let each = decompression_bytes(&batch, &Rules::default().limits);
+        let each = 2 * USUAL_BYTES;
         let budget = MemoryBudget::new(2 * each);
         assert!(each > 512 << 10);
         assert!((each..=2 * each).contains(&peak(&batch, &budget)));

@@ -234,10 +234,7 @@ impl<M: Machine> Replay<'_, M> {
             let (batch, rest) = RecordBatch::parse(bytes).map_err(|e| at(-1, &e))?;
             let base = batch.header().base_offset;
             self.bytes += batch.bytes().len() as u64;
-            for record in batch
-                .records(&Limits::default())
-                .map_err(|e| at(base, &e))?
-            {
+            for record in batch.records(&Limits::stored()).map_err(|e| at(base, &e))? {
                 let record = record.map_err(|e| at(base, &e))?;
                 self.record(&record)
                     .map_err(|error| at(record.offset, &error))?;

@@ -9,7 +9,7 @@ use ottla_client::consumer::{Consumer, Event};
 use tokio::time::timeout;
 
 use super::report::Report;
-use super::{connect, partitions, progress};
+use super::{check_start, connect, partitions, progress};
 use crate::args::ConsumeOptions;
 use crate::failure::Failure;
 
@@ -17,6 +17,7 @@ use crate::failure::Failure;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn consume(options: &ConsumeOptions) -> Result<Report, Failure> {
+    check_start(&options.property, "earliest")?;
     let client = connect(&options.bootstrap, &options.property).await?;
     let mut consumer = reader(&client, options).await?;
     let bar = progress(options.records);

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::pace::Pace;
 use super::produce::{payload, send};
 use super::report::{Latencies, Report};
-use super::{connect, ensure_topic, partitions, progress};
+use super::{check_start, connect, ensure_topic, partitions, progress};
 use crate::args::BenchOptions;
 use crate::failure::Failure;
 
@@ -27,6 +27,10 @@ const GREETING: Duration = Duration::from_millis(100);
 const STAMP: usize = 16;
 
 pub(super) async fn end_to_end(options: &BenchOptions) -> Result<Report, Failure> {
+    check_start(&options.property, "latest")?;
+    if options.size < STAMP {
+        return Err(Failure::Size(STAMP));
+    }
     let client = connect(&options.bootstrap, &options.property).await?;
     ensure_topic(&client, options).await?;
     let mut way = Way::open(&client, options).await?;

@@ -18,9 +18,6 @@ use ottla_protocol::record::{
 
 use super::budget::{Budget, charge};
 
-/// Output per byte of input that a codec may have, for batches beyond a megabyte.
-const MAX_RATIO: usize = 10_000;
-
 /// What all chunks of a consumer have in common.
 #[derive(Debug, Clone)]
 pub(super) struct Reading {
@@ -192,8 +189,7 @@ impl Chunk {
         let free = reading.budget.free();
         let limits = Limits {
             max_decompressed: free,
-            max_ratio: MAX_RATIO,
-            ..Limits::default()
+            ..Limits::stored()
         };
         let keep = |bytes: Vec<u8>| {
             let permit = Arc::new(reading.budget.decompressed(bytes.capacity()));
@@ -227,7 +223,7 @@ impl Chunk {
         }
         if header.attributes.is_control() {
             let damaged = |error: RecordError| damaged(header.base_offset.max(at), &error);
-            let mut records = batch.records(&Limits::default()).map_err(damaged)?;
+            let mut records = batch.records(&Limits::stored()).map_err(damaged)?;
             let record = records.next().transpose().map_err(damaged)?;
             let marker = record.map(|record| EndTransactionMarker::parse(&record));
             let marker = marker.transpose().map_err(damaged)?.flatten();

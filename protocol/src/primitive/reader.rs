@@ -19,7 +19,7 @@ const VARLONG_LEN: u32 = 10;
 
 /// A cursor over one frame.
 ///
-/// Strings and byte fields are slices of the frame and keep it alive. Arrays are charged against
+/// Strings in UTF-8 and byte fields are slices of the frame and keep it alive. Arrays are charged against
 /// a budget of eight times the frame and 64 KiB, so that no message can cost much more memory
 /// than it took to send.
 #[derive(Debug, Clone)]
@@ -71,12 +71,22 @@ impl Reader {
         Ok(self.bytes.split_to(len))
     }
 
-    /// The next `len` bytes as UTF-8, without a copy.
+    /// The next `len` bytes as UTF-8, without a copy. What is no UTF-8 becomes replacement
+    /// characters, as in Kafka.
     ///
     /// # Errors
-    /// [`DecodeError::Truncated`], [`DecodeError::Utf8`].
+    /// [`DecodeError::Truncated`]; [`DecodeError::Utf8`] when the replacement is too long to be
+    /// sent back.
     pub fn take_str(&mut self, len: usize) -> Result<StrBytes, DecodeError> {
-        StrBytes::try_from(self.take(len)?).map_err(|_| DecodeError::Utf8)
+        let bytes = self.take(len)?;
+        if let Ok(text) = StrBytes::try_from(bytes.clone()) {
+            return Ok(text);
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if i16::try_from(text.len()).is_err() {
+            return Err(DecodeError::Utf8);
+        }
+        Ok(text.into_owned().into())
     }
 
     /// The next `N` bytes by value.

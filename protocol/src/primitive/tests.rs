@@ -186,11 +186,19 @@ fn negative_lengths_other_than_null_are_refused() {
 }
 
 #[test]
-fn strings_have_to_be_utf_8() {
-    assert_eq!(
-        decode::<StrBytes>(&[0, 1, 0xff], CLASSIC),
-        Err(DecodeError::Utf8)
-    );
+fn what_is_not_utf_8_is_read_with_replacements() {
+    let read = decode::<StrBytes>(&[0, 3, b'a', 0xff, b'b'], CLASSIC);
+    assert_eq!(read.as_deref(), Ok("a\u{fffd}b"));
+}
+
+#[test]
+fn replacements_that_could_not_be_written_are_refused() {
+    let string = |length: u16| {
+        let bytes = [&length.to_be_bytes()[..], &vec![0xff; length.into()]].concat();
+        decode::<StrBytes>(&bytes, CLASSIC)
+    };
+    assert!(string(10_922).is_ok());
+    assert_eq!(string(10_923), Err(DecodeError::Utf8));
 }
 
 #[test]

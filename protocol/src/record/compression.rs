@@ -1,7 +1,8 @@
 //! The codecs of record batches, bounded in both directions.
 //!
-//! Pure. Output grows as input is understood and never by what the input claims; a batch that
-//! would grow past its [`Limits`] is refused before it does. Each codec is a Cargo feature.
+//! Pure. Output has room for what the blocks of the input can hold and never for what the input
+//! claims; a batch that would grow past its [`Limits`] is refused before it does. Each codec is a
+//! Cargo feature.
 
 use super::batch::Compression;
 
@@ -33,12 +34,26 @@ impl Default for Limits {
         Self {
             max_decompressed: 64 << 20,
             max_ratio: 100,
-            ratio_free: 1 << 20,
+            ratio_free: 8 << 20,
         }
     }
 }
 
 impl Limits {
+    /// Limits for a batch that is stored, which was within limits when it was accepted and whose
+    /// CRC tells whether it still is that batch. Without a ratio: a batch that was recompressed
+    /// or compacted may be smaller than the one that was judged, for the same records.
+    #[must_use]
+    pub fn stored() -> Self {
+        let accepted = Self::default();
+        Self {
+            // Compaction may rewrite the timestamps, which makes seven bytes of a record sixteen.
+            max_decompressed: accepted.max_decompressed.saturating_mul(3),
+            max_ratio: usize::MAX,
+            ..accepted
+        }
+    }
+
     /// Bytes that `compressed` bytes may become.
     #[must_use]
     pub fn allowance(&self, compressed: usize) -> usize {

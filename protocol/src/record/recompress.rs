@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::batch::{BatchHeader, Compression, HEADER_LEN};
-use super::compression::{Compressor, Limits, decompress};
+use super::compression::{CompressionError, Compressor, Limits, decompress};
 use super::error::RecordError;
 use super::view::RecordBatch;
 
@@ -23,6 +23,11 @@ impl RecordBatch {
         let before = self.header();
         let body = self.body();
         let records = match before.attributes.compression()? {
+            // Compressed, it could not be read again.
+            Compression::None if body.len() > limits.max_decompressed => {
+                let limit = limits.max_decompressed;
+                return Err(CompressionError::TooLarge { limit }.into());
+            }
             Compression::None => body,
             compression => Bytes::from(decompress(compression, &body, limits)?),
         };
@@ -58,6 +63,46 @@ mod tests {
         Compression::Lz4,
         Compression::Zstd,
     ];
+
+    #[test]
+    fn a_batch_that_is_recompressed_beyond_the_ratio_is_read_as_stored() {
+        let mut builder = BatchBuilder::new(BatchOptions {
+            compression: Compression::Lz4,
+            max_size: 4 << 20,
+            ..BatchOptions::default()
+        })
+        .unwrap();
+        let value = vec![b'v'; 2_400_000];
+        builder.append(0, Some(b"key"), Some(&value), &[]).unwrap();
+        let (batch, _) = RecordBatch::parse(builder.build().unwrap()).unwrap();
+        let accepted = Limits {
+            max_ratio: 300,
+            ratio_free: 1 << 20,
+            ..Limits::default()
+        };
+        let mut zstd = Compressor::new(Compression::Zstd, None).unwrap();
+        let stored = batch.recompress(&mut zstd, &accepted).unwrap();
+        assert!(stored.records(&accepted).is_err());
+        let record = stored.records(&Limits::stored()).unwrap().next();
+        assert_eq!(record.unwrap().unwrap().value.unwrap(), value);
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_compressed() {
+        let mut builder = BatchBuilder::new(BatchOptions::default()).unwrap();
+        builder.append(0, None, Some(&[0; 1000]), &[]).unwrap();
+        let (batch, _) = RecordBatch::parse(builder.build().unwrap()).unwrap();
+        let limits = Limits {
+            max_decompressed: 1000,
+            ..Limits::default()
+        };
+        let mut zstd = Compressor::new(Compression::Zstd, None).unwrap();
+        let limit = 1000;
+        assert_eq!(
+            batch.recompress(&mut zstd, &limits),
+            Err(CompressionError::TooLarge { limit }.into())
+        );
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::append::AppendHead;
 use super::batch::{BatchHeader, Compression, HEADER_LEN, HeaderError, TimestampType};
-use super::compression::{Limits, decompress};
+use super::compression::{CompressionError, Limits, decompress};
 use super::error::RecordError;
 use super::record::Layout;
 use super::view::RecordBatch;
@@ -111,7 +111,7 @@ pub fn validate(bytes: &Bytes, rules: &Rules, now: i64) -> Result<Validated, Rej
     let records = if compression == Compression::None {
         &*body
     } else {
-        decompressed = decompress(compression, &body, &rules.limits).map_err(RecordError::from)?;
+        decompressed = in_clear(compression, &body, &rules.limits)?;
         &*decompressed
     };
     let mut walk = Walk::new(&header, rules, now);
@@ -131,6 +131,36 @@ pub fn validate(bytes: &Bytes, rules: &Rules, now: i64) -> Result<Validated, Rej
         has_null_key,
         decompressed_size,
     })
+}
+
+/// Compressed records in clear, if all clients can decompress them.
+fn in_clear(compression: Compression, body: &[u8], limits: &Limits) -> Result<Vec<u8>, Rejection> {
+    if compression == Compression::Lz4 && has_linked_blocks(body) {
+        return Err(Rejection::invalid(
+            "batch has linked lz4 blocks, which Kafka's clients cannot read; compress with \
+             independent blocks",
+        ));
+    }
+    decompress(compression, body, limits).map_err(|error| match error {
+        CompressionError::TooLarge { .. } => Rejection::new(
+            RejectReason::MessageTooLarge,
+            format!(
+                "{error}, as it has {} bytes compressed: {} times that, but {} in any case and \
+                 never more than {}",
+                body.len(),
+                limits.max_ratio,
+                limits.ratio_free,
+                limits.max_decompressed
+            ),
+        ),
+        error => RecordError::from(error).into(),
+    })
+}
+
+/// Whether blocks of an LZ4 frame refer to those before them.
+fn has_linked_blocks(frame: &[u8]) -> bool {
+    const INDEPENDENT_BLOCKS: u8 = 0x20;
+    matches!(frame, [0x04, 0x22, 0x4d, 0x18, flags, ..] if flags & INDEPENDENT_BLOCKS == 0)
 }
 
 /// The one batch that `bytes` must be, if it may be as large as it is.

@@ -79,7 +79,7 @@ impl Pass<'_> {
         transactions: &mut Transactions,
     ) -> Result<Filtered, RecordError> {
         let header = batch.header();
-        let records = batch.records(&Limits::default())?;
+        let records = batch.records(&Limits::stored())?;
         let record = records.clone().next().transpose()?;
         let marker = match &record {
             Some(record) => EndTransactionMarker::parse(record)?,
@@ -114,13 +114,13 @@ impl Pass<'_> {
         if header.record_count == 0 {
             return Ok(Outcome::Keep);
         }
-        let records = batch.records(&Limits::default())?;
+        let records = batch.records(&Limits::stored())?;
         Ok(Outcome::Replace(batch.retaining(&records, &[], None)?))
     }
 
     fn filter_data(&self, batch: &RecordBatch) -> Result<Outcome, RecordError> {
         let header = batch.header();
-        let records = batch.records(&Limits::default())?;
+        let records = batch.records(&Limits::stored())?;
         let mut keep = Vec::new();
         let mut tombstones = false;
         for record in records.clone() {

@@ -175,7 +175,7 @@ fn marker_of(
 ) -> Result<Option<EndTransactionMarker>, ScanError> {
     let invalid = |error| ScanError::invalid(batch.position, error);
     let (records, _) = RecordBatch::parse(scanner.read(batch)?).map_err(invalid)?;
-    let mut records = records.records(&Limits::default()).map_err(invalid)?;
+    let mut records = records.records(&Limits::stored()).map_err(invalid)?;
     match records.next() {
         Some(record) => EndTransactionMarker::parse(&record.map_err(invalid)?).map_err(invalid),
         None => Ok(None),

@@ -166,7 +166,7 @@ fn record_in(
 ) -> Result<Option<TimestampOffset>, ReadError> {
     let damaged = |error| segment.corrupt(ScanError::invalid(batch.position, error));
     let whole = verified(segment, batch)?;
-    let records = whole.records(&Limits::default()).map_err(damaged)?;
+    let records = whole.records(&Limits::stored()).map_err(damaged)?;
     for record in records {
         let record = record.map_err(damaged)?;
         if record.offset >= start && record.timestamp >= timestamp {

@@ -182,3 +182,17 @@ fn a_batch_that_was_cut_short_is_left_for_the_next_fetch() {
     let chunk = chunk(&[whole, cut[..cut.len() - 1].to_vec()], &[]);
     assert_eq!(chunk.end(), Ok(Some((1, 3))));
 }
+
+#[test]
+fn a_batch_that_compresses_ten_thousandfold_is_read() {
+    let options = BatchOptions {
+        compression: Compression::Zstd,
+        max_size: 64 << 20,
+        ..plain()
+    };
+    let value = vec![0; 32 << 20];
+    let bytes = batch(0, options, &[&value]);
+    assert!(bytes.len() < value.len() / 10_000, "{}", bytes.len());
+    let piece = chunk(&[bytes], &[]).read(0, 1, &reading(64 << 20));
+    assert_eq!(offsets(&piece), [0]);
+}

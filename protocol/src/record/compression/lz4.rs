@@ -1,11 +1,14 @@
 //! LZ4 frames. Written with independent 64 KiB blocks and no checksum of the content, the only
 //! kind that Java reads; read with any block size and mode.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
 use super::{CompressionError, Output};
+
+/// No length that a block has.
+const SENTINEL: &[u8] = &[0xff; 4];
 
 pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> Result<(), std::io::Error> {
     let info = FrameInfo::new()
@@ -21,10 +24,15 @@ pub(super) fn decompress(mut input: &[u8], output: &mut Output) -> Result<(), Co
     if input.is_empty() {
         return Err(output.corrupt("no frame"));
     }
-    output.read(FrameDecoder::new(&mut input))?;
-    if input.is_empty() {
-        Ok(())
-    } else {
+    // The decoder takes the end of the input for the end of the frame. Behind an end mark it does
+    // not look, and without one it finds a block that is too large.
+    let mut sentinel = SENTINEL;
+    output.read(FrameDecoder::new((&mut input).chain(&mut sentinel)))?;
+    if !input.is_empty() {
         Err(output.corrupt("bytes behind the frame"))
+    } else if sentinel.len() < SENTINEL.len() {
+        Err(output.corrupt("frame is cut short"))
+    } else {
+        Ok(())
     }
 }

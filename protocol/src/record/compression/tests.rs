@@ -108,8 +108,8 @@ fn output_of_just_the_limit_is_accepted() {
 #[test]
 fn a_batch_may_grow_a_hundredfold_once_it_is_large() {
     let limits = Limits::default();
-    assert_eq!(limits.allowance(1), 1 << 20);
-    assert_eq!(limits.allowance(20_000), 2_000_000);
+    assert_eq!(limits.allowance(1), 8 << 20);
+    assert_eq!(limits.allowance(200_000), 20_000_000);
     assert_eq!(limits.allowance(1 << 20), 64 << 20);
     assert_eq!(limits.allowance(usize::MAX), 64 << 20);
 }
@@ -276,6 +276,20 @@ mod lz4 {
     }
 
     #[test]
+    fn a_frame_that_is_cut_short_is_corrupt() {
+        let short = &text()[..200];
+        let info = FrameInfo::new().content_checksum(true);
+        let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+        encoder.write_all(short).unwrap();
+        let checked = encoder.finish().unwrap();
+        for packed in [compress(Compression::Lz4, short), checked] {
+            for end in 0..packed.len() {
+                assert!(is_corrupt(&unpack(&packed[..end])), "{end}");
+            }
+        }
+    }
+
+    #[test]
     fn bytes_behind_the_frame_are_corrupt() {
         let packed = compress(Compression::Lz4, b"hello");
         assert!(is_corrupt(&unpack(&[&packed[..], b"?"].concat())));
@@ -307,9 +321,50 @@ mod zstd {
     }
 
     #[test]
-    fn windows_of_more_than_eight_mebibytes_are_refused() {
-        assert_eq!(unpack(&stream(23)).unwrap(), text());
-        assert!(is_corrupt(&unpack(&stream(24))));
+    fn windows_are_read_up_to_the_size_that_kafka_reads() {
+        // Levels 20 to 22 of a stream have 25 to 27.
+        assert_eq!(unpack(&stream(27)).unwrap(), text());
+        assert!(is_corrupt(&unpack(&stream(28))));
+    }
+
+    #[test]
+    fn a_large_window_takes_no_more_memory_than_the_content() {
+        let packed = stream(27);
+        let content = text().len();
+        for limit in [content, content - 1] {
+            let mut output = Output::new(Compression::Zstd, limit);
+            let unpacked = super::super::zstd::decompress(&packed, &mut output);
+            assert_eq!(unpacked.is_ok(), limit == content);
+            assert!(output.bytes.capacity() <= 2 * content);
+        }
+    }
+
+    #[test]
+    fn frames_in_a_row_are_one_stream() {
+        let skipped = [0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7];
+        let sized = compress(Compression::Zstd, &text());
+        let packed = [&stream(20)[..], &skipped, &sized, &stream(27)].concat();
+        assert_eq!(unpack(&packed).unwrap(), text().repeat(3));
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_short_or_followed_by_rubbish_is_corrupt() {
+        for packed in [stream(20), compress(Compression::Zstd, &text())] {
+            for end in 0..packed.len() {
+                assert!(is_corrupt(&unpack(&packed[..end])), "{end}");
+            }
+            assert!(is_corrupt(&unpack(&[&packed[..], b"?"].concat())));
+        }
+    }
+
+    #[test]
+    fn a_frame_that_claims_less_than_it_holds_is_corrupt() {
+        let mut packed = compress(Compression::Zstd, &text());
+        // A content size of four bytes follows the descriptor and the window.
+        let size = u32::try_from(text().len()).unwrap().to_le_bytes();
+        let at = packed.windows(4).position(|bytes| *bytes == size).unwrap();
+        packed[at] -= 1;
+        assert!(is_corrupt(&unpack(&packed)));
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! Zstandard frames, with or without their content size.
+//!
+//! A batch is decompressed in one step into the buffer that it stays in, so that a frame with a
+//! large window takes no more memory than its content.
 
 use zstd::bulk::Compressor;
-use zstd::stream::read::Decoder;
-use zstd::zstd_safe::CParameter;
+use zstd::zstd_safe::{self, CParameter, DCtx, zstd_sys::ZSTD_ErrorCode};
 
 use super::{CompressionError, Output};
 
-/// Base 2 logarithm of the largest window read or written: 8 MiB, what RFC 8878 asks all decoders
-/// to support.
+mod frame;
+
+/// Base 2 logarithm of the largest window written: 8 MiB, what RFC 8878 asks all decoders to
+/// support.
 const WINDOW_LOG: u32 = 23;
 
 /// The levels above this one have larger windows.
@@ -36,12 +40,25 @@ pub(super) fn compress(
 }
 
 pub(super) fn decompress(input: &[u8], output: &mut Output) -> Result<(), CompressionError> {
-    if input.is_empty() {
-        return Err(output.corrupt("no frame"));
+    let most = frame::content_bound(input).map_err(|detail| output.corrupt(detail))?;
+    let room = most.min(output.limit);
+    let mut content = Vec::with_capacity(room);
+    let mut context = DCtx::try_create().ok_or_else(|| output.corrupt("no memory"))?;
+    let result = context.decompress(&mut content, input);
+    let is_full = ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize;
+    match result {
+        Ok(_) if content.len() > output.limit => return Err(output.too_large()),
+        Ok(_) => {}
+        // The library returns the negative number of an error.
+        Err(code) if code.wrapping_neg() == is_full && most > output.limit => {
+            return Err(output.too_large());
+        }
+        Err(code) => return Err(output.corrupt(zstd_safe::get_error_name(code))),
     }
-    let mut decoder = Decoder::with_buffer(input).map_err(|error| output.corrupt(error))?;
-    decoder
-        .window_log_max(WINDOW_LOG)
-        .map_err(|error| output.corrupt(error))?;
-    output.read(decoder)
+    // A frame without a content size has room for whole blocks.
+    if content.len() < room / 2 {
+        content.shrink_to_fit();
+    }
+    output.bytes = content;
+    Ok(())
 }

@@ -372,6 +372,52 @@ fn a_bomb_is_too_large_and_damaged_compression_invalid() {
     }
 }
 
+#[cfg(feature = "zstd")]
+#[test]
+fn a_record_of_a_few_megabytes_is_accepted_however_well_it_compresses() {
+    let options = BatchOptions {
+        compression: Compression::Zstd,
+        ..BatchOptions::default()
+    };
+    let record = |size| Plain::new(NOW, "a", &"0".repeat(size));
+    let bytes = build(options, &[record(6 << 20)]);
+    assert!(bytes.len() < 10_000);
+    assert!(validate(&bytes, &Rules::default(), NOW).is_ok());
+    let bytes = build(options, &[record(9 << 20)]);
+    let rejection = validate(&bytes, &Rules::default(), NOW).unwrap_err();
+    assert_eq!(rejection.reason, RejectReason::MessageTooLarge);
+    assert!(rejection.message.contains("100 times that"), "{rejection}");
+}
+
+#[cfg(feature = "lz4")]
+#[test]
+fn linked_lz4_blocks_are_refused() {
+    use std::io::Write as _;
+
+    use lz4_flex::frame::{BlockMode, FrameEncoder, FrameInfo};
+
+    let plain = good();
+    let batch = |info: FrameInfo| {
+        let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+        encoder.write_all(&plain[HEADER_LEN..]).unwrap();
+        let body = encoder.finish().unwrap();
+        let mut header = BatchHeader::decode(&plain).unwrap();
+        header.attributes = Attributes::default().with_compression(Compression::Lz4);
+        header.batch_length = i32::try_from(body.len() + 49).unwrap();
+        header.crc = header.compute_crc(&body);
+        Bytes::from([&header.encode()[..], &body].concat())
+    };
+    let linked = batch(FrameInfo::new().block_mode(BlockMode::Linked));
+    let rejection = validate(&linked, &Rules::default(), NOW).unwrap_err();
+    assert_eq!(rejection.reason, RejectReason::InvalidRecord);
+    assert!(
+        rejection.message.contains("linked lz4 blocks"),
+        "{rejection}"
+    );
+    let independent = batch(FrameInfo::new().block_mode(BlockMode::Independent));
+    assert!(validate(&independent, &Rules::default(), NOW).is_ok());
+}
+
 #[test]
 fn reasons_have_kafkas_numbers() {
     let codes = [

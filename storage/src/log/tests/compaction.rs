@@ -5,8 +5,8 @@ mod map;
 use std::time::Duration;
 
 use ottla_protocol::record::{
-    BatchBuilder, BatchOptions, EndTransactionMarker, Limits, ProducerIdentity, RecordBatch,
-    TransactionResult,
+    BatchBuilder, BatchOptions, Compression, EndTransactionMarker, Limits, ProducerIdentity,
+    RecordBatch, TransactionResult,
 };
 
 use self::map::{Run, Step};
@@ -109,6 +109,35 @@ fn visible(log: &Log) -> Vec<(i64, u8, Option<u8>)> {
 fn write(log: &Log, records: &[Pair]) {
     let batch = keyed_batch(records, 1_000, BatchOptions::default());
     log.append(batch, 1_000).unwrap();
+}
+
+#[test]
+fn records_that_compress_a_thousandfold_are_compacted() {
+    let log = open(&MemoryDisk::durable(), compacted(), Tail::Clean);
+    let options = BatchOptions {
+        compression: Compression::Zstd,
+        max_size: 32 << 20,
+        ..BatchOptions::default()
+    };
+    let mut builder = BatchBuilder::new(options).unwrap();
+    for key in [1, 2, 1_u8] {
+        let value = vec![key; 8 << 20];
+        builder
+            .append(1_000, Some(&[key]), Some(&value), &[])
+            .unwrap();
+    }
+    let (batch, _) = RecordBatch::parse(builder.build().unwrap()).unwrap();
+    assert!(batch.bytes().len() < 16_000);
+    let (header, body) = (*batch.header(), batch.body());
+    log.append(Append { header, body }, 1_000).unwrap();
+    log.roll().unwrap();
+    clean(&log, 1 << 20, 5_000);
+    let [compacted] = &stable_batches(&log)[..] else {
+        panic!("one batch");
+    };
+    let records = compacted.records(&Limits::stored()).unwrap();
+    let offsets: Vec<_> = records.map(|record| record.unwrap().offset).collect();
+    assert_eq!(offsets, [1, 2]);
 }
 
 #[test]

@@ -29,6 +29,20 @@ fn offset_at(log: &Log, timestamp: i64) -> Option<(i64, i64)> {
 }
 
 #[test]
+fn records_that_compress_a_thousandfold_are_found() {
+    let log = open(&MemoryDisk::durable(), LogConfig::default(), Tail::Clean);
+    let options = BatchOptions {
+        compression: Compression::Zstd,
+        max_size: 32 << 20,
+        ..BatchOptions::default()
+    };
+    let batch = batch_at(&[10, 20], 8 << 20, options);
+    assert!(batch.body.len() < 16_000);
+    log.append(batch, 0).unwrap();
+    assert_eq!(offset_at(&log, 15), Some((20, 1)));
+}
+
+#[test]
 fn the_first_record_that_is_not_older_is_found() {
     let log = open(&MemoryDisk::durable(), small_segments(), Tail::Clean);
     for at in 0..30 {
