@@ -1,3 +1,4 @@
+mod closing;
 mod compaction;
 mod crash;
 mod faults;
