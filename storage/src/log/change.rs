@@ -111,6 +111,7 @@ impl Log {
             let epochs = Arc::clone(&self.leader_epochs.read());
             (self.offsets().log_end_offset, bytes, epochs)
         };
+        let _one = self.state_files.lock();
         // Epochs go first: recovery looks for newer ones only behind the newest snapshot.
         epochs.store(disk, dir)?;
         write_aborted(disk, dir, self.segments().iter())?;

@@ -138,13 +138,14 @@ impl Log {
         } else {
             None
         };
-        let wants_epochs = std::mem::take(&mut writer.epochs_changed);
         writer.producers_changed = false;
         Ok(FlushWork {
             point,
             segments: self.segments(),
             snapshot,
-            leader_epochs: wants_epochs.then(|| Arc::clone(&self.leader_epochs.read())),
+            leader_epochs: writer
+                .epochs_changed
+                .then(|| Arc::clone(&self.leader_epochs.read())),
             directory: std::mem::take(&mut writer.directory_changed),
             unflushed: (
                 std::mem::take(&mut writer.unflushed_records),
@@ -178,7 +179,6 @@ impl Log {
     fn put_back(&self, work: &FlushWork) {
         let mut writer = self.writer.lock();
         writer.producers_changed |= work.snapshot.is_some();
-        writer.epochs_changed |= work.leader_epochs.is_some();
         writer.directory_changed |= work.directory;
         let (records, since) = work.unflushed;
         writer.unflushed_records = writer.unflushed_records.saturating_add(records);
@@ -187,28 +187,31 @@ impl Log {
 
     /// Stores producers and epochs. A full disk is no reason to fail: both are in the batches too.
     fn store_state(&self, work: &FlushWork) -> Result<(), ChangeError> {
-        let (disk, dir) = (self.disk(), &self.home.dir);
-        let epochs = match &work.leader_epochs {
-            Some(epochs) => epochs.store(disk, dir),
-            None => Ok(()),
-        };
-        let stored = epochs.and_then(|()| match &work.snapshot {
-            Some(bytes) => write_aborted(disk, dir, work.segments.iter())
-                .and_then(|()| producer_snapshot::store(disk, dir, work.point.offset, bytes)),
-            None => Ok(()),
-        });
-        let Err(error) = stored else {
+        let Err(error) = self.write_state(work) else {
             return Ok(());
         };
         if Shortage::of(&error).is_some() {
-            tracing::warn!(dir = %dir.display(), %error, "producer state not stored");
-            let mut writer = self.writer.lock();
-            writer.producers_changed |= work.snapshot.is_some();
-            writer.epochs_changed |= work.leader_epochs.is_some();
+            tracing::warn!(dir = %self.home.dir.display(), %error, "producer state not stored");
+            self.writer.lock().producers_changed |= work.snapshot.is_some();
             return Ok(());
         }
         let failed = Failed::new(format_args!("producer state could not be stored: {error}"));
         self.mark_failed(failed.clone());
         Err(failed.into())
+    }
+
+    fn write_state(&self, work: &FlushWork) -> io::Result<()> {
+        let (disk, dir) = (self.disk(), &self.home.dir);
+        let _one = self.state_files.lock();
+        if let Some(epochs) = &work.leader_epochs {
+            epochs.store(disk, dir)?;
+            // Only now: a roll during this flush may store a snapshot, but none ahead of them.
+            self.writer.lock().epochs_changed = false;
+        }
+        let Some(bytes) = &work.snapshot else {
+            return Ok(());
+        };
+        write_aborted(disk, dir, work.segments.iter())?;
+        producer_snapshot::store(disk, dir, work.point.offset, bytes)
     }
 }
