@@ -209,17 +209,23 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Brings what a log has below `end` to disk for good: a start will not ask the journal for it.
-    pub(crate) fn settle(&self, log: &Log, end: i64) -> io::Result<()> {
+    /// Brings what a log has below `end` to disk for good, so that a start will not ask the journal
+    /// for it. Answers whether that is so: not yet, while a commit is under way.
+    pub(crate) fn settle(&self, log: &Log, end: i64) -> io::Result<bool> {
         if !log.is_journaled() {
-            return self.flush(log);
+            return self.flush(log).map(|()| true);
         }
-        let stored = self.stored.lock().points.get(&log.key()).copied();
-        let stored = stored.map(|point| point.end);
-        if stored.is_some_and(|stored| end <= stored) {
-            return Ok(());
+        if !self.is_settled(log, end) {
+            self.run()?;
         }
-        self.run()
+        // A commit moves the high watermark before the journal has a checkpoint care for the log.
+        Ok(self.is_settled(log, end))
+    }
+
+    fn is_settled(&self, log: &Log, end: i64) -> bool {
+        let stored = self.stored.lock();
+        let point = stored.points.get(&log.key());
+        point.is_some_and(|point| end <= point.end)
     }
 
     /// Brings a log to disk and remembers how far.

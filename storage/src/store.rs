@@ -238,7 +238,7 @@ impl Store {
     }
 
     /// Begins to compact the log that needs it most at time `now_ms`, in at most `most_bytes` for
-    /// its keys; `None` when none needs it.
+    /// its keys; `None` when none needs it, or that one is not settled yet.
     ///
     /// # Errors
     /// [`CleanError`] names the log. When it is damaged, it is not looked at again before the next
@@ -272,9 +272,10 @@ impl Store {
         let Some((log, found)) = dirtiest else {
             return Ok(None);
         };
-        self.checkpointer
-            .settle(&log, found.end)
-            .map_err(|error| CleanError::new(&log, error.into()))?;
+        let settled = self.checkpointer.settle(&log, found.end);
+        if !settled.map_err(|error| CleanError::new(&log, error.into()))? {
+            return Ok(None);
+        }
         Ok(Cleaning::begin(log, found, most_bytes, now_ms))
     }
 
