@@ -250,7 +250,8 @@ impl Checkpointer {
         let mut points = self.points.lock();
         // A log that was deleted meanwhile has no point any more.
         if let Some(point) = points.get_mut(&key) {
-            *point = Point::at(end);
+            // Two may flush it at a time, and the first to look may be the last to tell.
+            *point = Point::at(end.max(point.end));
         }
     }
 
@@ -355,5 +356,24 @@ mod tests {
         assert_eq!(Checkpoint::load(&disk, dir).unwrap(), Ok(checkpoint));
         disk.damage(Path::new(layout::CHECKPOINT), |bytes| bytes[30] ^= 1);
         assert!(Checkpoint::load(&disk, dir).unwrap().is_err());
+    }
+
+    /// Once, one that was looked up before a log joined the journal came behind that of the joining.
+    #[test]
+    fn a_recovery_point_never_goes_back() {
+        let key = LogKey {
+            topic_id: Uuid::from_u128(9),
+            partition: 0,
+        };
+        let checkpoint = Checkpoint {
+            low: Cursor::START,
+            points: HashMap::from([(key, Point::at(7))]),
+        };
+        let disk = Arc::new(SimulatedDisk::new());
+        let partitions = Arc::default();
+        let checkpointer =
+            Checkpointer::new(disk, PathBuf::new(), None, partitions, checkpoint, false);
+        checkpointer.reached(key, 5);
+        assert_eq!(checkpointer.points.lock().get(&key), Some(&Point::at(7)));
     }
 }
