@@ -18,7 +18,7 @@ use crate::state_codec::{Kind, StateError, decode, encode};
 use crate::text_checkpoint::{read_file_up_to, replace_file};
 
 const VERSION: u16 = 2;
-/// A snapshot of a million producers is smaller.
+/// A snapshot of as many producers as are remembered is smaller.
 const LARGEST_SNAPSHOT: usize = 256 << 20;
 /// The same with some room for the head.
 const LARGEST_FILE: u64 = (256 << 20) + 4096;
@@ -190,11 +190,14 @@ fn remove(disk: &dyn Disk, dir: &Path, offset: i64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use ottla_protocol::record::{Attributes, BatchHeader};
+    use ottla_protocol::record::{
+        Attributes, BatchHeader, EndTransactionMarker, TransactionResult,
+    };
 
     use super::*;
     use crate::disk::MemoryDisk;
     use crate::disk::simulated::{Loss, SimulatedDisk};
+    use crate::producer_state::{BATCHES_REMEMBERED, MOST_PRODUCERS};
 
     fn state(producer_id: i64) -> Snapshot {
         let mut state = ProducerState::default();
@@ -311,5 +314,37 @@ mod tests {
         newest.unwrap().truncate(20).unwrap();
         assert!(!sync_between(&disk, dir, 6..=10).unwrap());
         assert!(sync_between(&disk, dir, 5..=10).unwrap());
+    }
+
+    #[test]
+    fn as_many_producers_as_are_remembered_fit_a_snapshot() {
+        let mut producers = ProducerState::default();
+        let mut header = BatchHeader {
+            base_offset: i64::MAX - 1,
+            batch_length: 49,
+            partition_leader_epoch: 0,
+            crc: 0,
+            attributes: Attributes::default().with_transactional(true),
+            last_offset_delta: 0,
+            base_timestamp: i64::MIN,
+            max_timestamp: i64::MIN,
+            producer_id: i64::MAX,
+            producer_epoch: i16::MAX,
+            base_sequence: i32::MAX,
+            record_count: 1,
+        };
+        let marker = EndTransactionMarker {
+            result: TransactionResult::Commit,
+            coordinator_epoch: i32::MAX,
+        };
+        producers.replay_marker(&header, marker);
+        for _ in 0..BATCHES_REMEMBERED {
+            producers.replay(&header);
+        }
+        header.max_timestamp = i64::MAX;
+        producers.replay(&header);
+        let largest = to_bytes(&Snapshot::new(&producers, &[])).unwrap().len();
+        assert!(largest > 200, "{largest}");
+        assert!(largest * MOST_PRODUCERS < LARGEST_SNAPSHOT, "{largest}");
     }
 }

@@ -107,7 +107,7 @@ impl Log {
     }
 
     pub(super) fn flush_locked(&self, last: &mut FlushPoint) -> Result<FlushPoint, ChangeError> {
-        let work = self.flush_work(&mut self.writer.lock())?;
+        let work = self.flush_work(&mut self.writer.lock());
         if self.disk().is_volatile() {
             *last = work.point;
             return Ok(work.point);
@@ -127,19 +127,18 @@ impl Log {
         Ok(work.point)
     }
 
-    fn flush_work(&self, writer: &mut Writer) -> Result<FlushWork, ChangeError> {
+    fn flush_work(&self, writer: &mut Writer) -> FlushWork {
         let point = FlushPoint::from(self.offsets.lock().log_end());
         let wants_snapshot =
             writer.producers_changed || writer.bytes_since_snapshot >= SNAPSHOT_INTERVAL;
         let snapshot = if wants_snapshot {
             writer.bytes_since_snapshot = 0;
-            let snapshot = Snapshot::new(&writer.producers, &self.segments());
-            Some(producer_snapshot::to_bytes(&snapshot)?)
+            self.snapshot(writer)
         } else {
             None
         };
         writer.producers_changed = false;
-        Ok(FlushWork {
+        FlushWork {
             point,
             segments: self.segments(),
             snapshot,
@@ -151,7 +150,18 @@ impl Log {
                 std::mem::take(&mut writer.unflushed_records),
                 writer.unflushed_since_ms.take(),
             ),
-        })
+        }
+    }
+
+    /// The bytes of a snapshot. `None` when they are too many, as a log may hold batches of more
+    /// producers than are remembered at a time: what it would say is in the batches.
+    fn snapshot(&self, writer: &Writer) -> Option<Vec<u8>> {
+        let snapshot = Snapshot::new(&writer.producers, &self.segments());
+        let bytes = producer_snapshot::to_bytes(&snapshot);
+        let warn = |error: &io::Error| {
+            tracing::warn!(dir = %self.home.dir.display(), %error, "no producer snapshot");
+        };
+        bytes.inspect_err(warn).ok()
     }
 
     /// Syncs what was appended since the flush point `last`.
