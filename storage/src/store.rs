@@ -68,7 +68,7 @@ pub struct RecoveryReport {
     pub groups: u64,
     /// Entries in them.
     pub entries: u64,
-    /// Bytes that had to be written again.
+    /// Bytes of those that the segments did not have.
     pub bytes_written: u64,
     /// Intact groups follow a damaged one in the journal.
     pub journal_damaged: bool,
