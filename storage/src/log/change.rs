@@ -17,7 +17,8 @@ impl Log {
     ///
     /// # Errors
     /// [`ChangeError::OffsetOutOfRange`] past the high watermark; [`ChangeError::Disk`] when the
-    /// new start could not be stored: the log is as before then.
+    /// new start could not be stored: the log is as before then; or when the removal of segments
+    /// could not be made durable: the log starts at `to` all the same.
     pub fn advance_log_start(&self, to: i64) -> Result<i64, ChangeError> {
         let _maintenance = self.maintenance.lock();
         self.check_changeable()?;
