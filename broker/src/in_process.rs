@@ -77,11 +77,10 @@ impl Connection for InProcess {
             local: None,
             client_host: StrBytes::from_static(CLIENT_HOST),
         };
+        // Before anything is done: an orderly stop waits for what it has counted.
+        let counted = self.calls.token();
         match self.apply(request, &context) {
-            Ok(pending) => {
-                let (stop, counted) = (self.stop.clone(), self.calls.token());
-                Box::pin(answer(pending, stop, counted))
-            }
+            Ok(pending) => Box::pin(answer(pending, self.stop.clone(), counted)),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }

@@ -209,17 +209,23 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Brings what a log has below `end` to disk for good: a start will not ask the journal for it.
-    pub(crate) fn settle(&self, log: &Log, end: i64) -> io::Result<()> {
+    /// Brings what a log has below `end` to disk for good, so that a start will not ask the journal
+    /// for it. Answers whether that is so: not yet, while a commit is under way.
+    pub(crate) fn settle(&self, log: &Log, end: i64) -> io::Result<bool> {
         if !log.is_journaled() {
-            return self.flush(log);
+            return self.flush(log).map(|()| true);
         }
-        let stored = self.stored.lock().points.get(&log.key()).copied();
-        let stored = stored.map(|point| point.end);
-        if stored.is_some_and(|stored| end <= stored) {
-            return Ok(());
+        if !self.is_settled(log, end) {
+            self.run()?;
         }
-        self.run()
+        // A commit moves the high watermark before the journal has a checkpoint care for the log.
+        Ok(self.is_settled(log, end))
+    }
+
+    fn is_settled(&self, log: &Log, end: i64) -> bool {
+        let stored = self.stored.lock();
+        let point = stored.points.get(&log.key());
+        point.is_some_and(|point| end <= point.end)
     }
 
     /// Brings a log to disk and remembers how far.
@@ -244,7 +250,8 @@ impl Checkpointer {
         let mut points = self.points.lock();
         // A log that was deleted meanwhile has no point any more.
         if let Some(point) = points.get_mut(&key) {
-            *point = Point::at(end);
+            // Two may flush it at a time, and the first to look may be the last to tell.
+            *point = Point::at(end.max(point.end));
         }
     }
 
@@ -349,5 +356,24 @@ mod tests {
         assert_eq!(Checkpoint::load(&disk, dir).unwrap(), Ok(checkpoint));
         disk.damage(Path::new(layout::CHECKPOINT), |bytes| bytes[30] ^= 1);
         assert!(Checkpoint::load(&disk, dir).unwrap().is_err());
+    }
+
+    /// Once, one that was looked up before a log joined the journal came behind that of the joining.
+    #[test]
+    fn a_recovery_point_never_goes_back() {
+        let key = LogKey {
+            topic_id: Uuid::from_u128(9),
+            partition: 0,
+        };
+        let checkpoint = Checkpoint {
+            low: Cursor::START,
+            points: HashMap::from([(key, Point::at(7))]),
+        };
+        let disk = Arc::new(SimulatedDisk::new());
+        let partitions = Arc::default();
+        let checkpointer =
+            Checkpointer::new(disk, PathBuf::new(), None, partitions, checkpoint, false);
+        checkpointer.reached(key, 5);
+        assert_eq!(checkpointer.points.lock().get(&key), Some(&Point::at(7)));
     }
 }

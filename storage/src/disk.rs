@@ -87,7 +87,7 @@ pub trait Disk: Send + Sync {
     /// Makes creations, renames and removals in `dir` durable.
     ///
     /// # Errors
-    /// As the operating system. A failure is final: see D6 in ARCHITECTURE.md.
+    /// As the operating system. A failure is final: see D6 in docs/durability.md.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Takes the lock file at `path`, creating it if needed.

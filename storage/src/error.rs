@@ -32,6 +32,11 @@ pub enum Shortage {
     /// File descriptors, of this process or of the machine.
     #[error("too many files are open: raise the limit of the process (`ulimit -n`)")]
     Files,
+    /// Places for what a partition remembers of producers.
+    #[error(
+        "the partition remembers too many producers: `producer.id.expiration.ms` says for how long"
+    )]
+    Producers,
 }
 
 impl Shortage {

@@ -25,8 +25,8 @@ use uuid::Uuid;
 
 use self::file::JournalFile;
 pub(crate) use self::file::{Found, JournalFiles};
-use self::format::{BLOCK_BYTES, ENTRY_HEADER_LEN, FIRST_GROUP, GROUP_HEADER_LEN};
-pub(crate) use self::format::{EntryHeader, RedoEntry};
+use self::format::{BLOCK_BYTES, FIRST_GROUP, GROUP_HEADER_LEN};
+pub(crate) use self::format::{ENTRY_HEADER_LEN, EntryHeader, RedoEntry};
 pub(crate) use self::reader::Reader;
 pub(crate) use self::writer::Driven;
 use self::writer::Writer;
@@ -60,7 +60,8 @@ impl Default for JournalOptions {
 }
 
 impl JournalOptions {
-    /// The largest number of data bytes that may share one fate.
+    /// The largest number of bytes that may share one fate: all data, and the headers of all entries but
+    /// one.
     fn unit_limit(&self) -> u32 {
         let overhead = (GROUP_HEADER_LEN + ENTRY_HEADER_LEN) as u64;
         let file = self.file_bytes.saturating_sub(2 * BLOCK_BYTES + overhead);

@@ -20,6 +20,9 @@ pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Suffix of a directory with what a repair has replaced.
 const DAMAGED_SUFFIX: &str = "-damaged";
+/// Bytes of the longest name that file systems take (`NAME_MAX`). The directory of a topic with
+/// Kafka's longest name, 249 characters, and a partition of five digits is as long.
+const LONGEST_NAME: usize = 255;
 /// Suffix of a partition's directory that is being removed.
 pub(crate) const DELETED_SUFFIX: &str = "-delete";
 
@@ -166,13 +169,20 @@ pub(crate) fn parse_partition_dir(name: &str) -> Option<(&str, i32)> {
 
 /// The name under which a deleted partition's directory waits for its removal.
 pub(crate) fn deleted_partition_dir(topic: &str, partition: i32, unique: Uuid) -> String {
-    format!("{topic}-{partition}.{}{DELETED_SUFFIX}", unique.simple())
+    let end = format!("-{partition}.{}{DELETED_SUFFIX}", unique.simple());
+    shortened(topic, &end)
 }
 
 /// The name of the directory that keeps what the `number`th repair of `name` has replaced. No
-/// partition's directory has such a name: it does not end in a number.
+/// partition's directory has such a name: it does not end in a number. Long names may share it.
 pub(crate) fn damaged_dir(name: &str, number: u32) -> String {
-    format!("{name}.{number}{DAMAGED_SUFFIX}")
+    shortened(name, &format!(".{number}{DAMAGED_SUFFIX}"))
+}
+
+/// As much of `begin` as there is room for in front of `end`, as Kafka does it.
+fn shortened(begin: &str, end: &str) -> String {
+    let room = begin.floor_char_boundary(LONGEST_NAME.saturating_sub(end.len()));
+    format!("{}{end}", begin.get(..room).unwrap_or_default())
 }
 
 /// Whether a directory's name is that of a deleted partition.
@@ -243,6 +253,21 @@ mod tests {
         ] {
             assert_eq!(parse_partition_dir(name), None, "{name}");
         }
+    }
+
+    /// Once, a topic with a name of 214 characters and more could not be deleted.
+    #[test]
+    fn a_topic_with_the_longest_name_can_be_deleted_and_repaired() {
+        let topic = "x".repeat(249);
+        let directory = partition_dir(&topic, 99_999);
+        assert_eq!(directory.len(), LONGEST_NAME);
+        let deleted = deleted_partition_dir(&topic, 99_999, Uuid::from_u128(5));
+        assert_eq!(deleted.len(), LONGEST_NAME);
+        assert!(is_deleted_partition_dir(&deleted));
+        let damaged = damaged_dir(&directory, 1);
+        assert_eq!(damaged.len(), LONGEST_NAME);
+        assert_eq!(parse_partition_dir(&damaged), None);
+        assert_ne!(damaged, damaged_dir(&directory, 2));
     }
 
     #[test]

@@ -184,7 +184,7 @@ pub(crate) struct JournalEntry {
 
 /// The log of one partition.
 ///
-/// Locks are taken in this order: `maintenance`, `writer`, `segments`, `offsets`.
+/// Locks are taken in this order: `maintenance`, `state_files`, `writer`, `segments`, `offsets`.
 pub struct Log {
     me: Weak<Log>,
     home: SegmentHome,
@@ -198,6 +198,8 @@ pub struct Log {
     failure_told: AtomicBool,
     /// Held by what changes files other than by appending; guards the last flush point.
     maintenance: Mutex<FlushPoint>,
+    /// Held by who writes the files of producers and epochs. Not waited for with `writer` held.
+    state_files: Mutex<()>,
     writer: Mutex<Writer>,
     /// Never empty, ascending; the last one is active.
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
@@ -228,6 +230,7 @@ struct Writer {
     producers: ProducerState,
     /// Since the last snapshot.
     producers_changed: bool,
+    /// Since the epochs were stored.
     epochs_changed: bool,
     /// Files were created since the directory was synced.
     directory_changed: bool,

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 
 use crate::disk::{Disk, OpenMode};
-use crate::layout::{LogFile, snapshot_file};
+use crate::layout::{LogFile, snapshot_file, temporary_file};
 use crate::producer_state::{ProducerEntry, ProducerState};
 use crate::segment::{AbortedSummary, Segment};
-use crate::state_codec::{Kind, decode, encode};
+use crate::state_codec::{Kind, StateError, decode, encode};
 use crate::text_checkpoint::{read_file_up_to, replace_file};
 
 const VERSION: u16 = 2;
-/// A snapshot of a million producers is smaller.
+/// A snapshot of as many producers as are remembered is smaller.
 const LARGEST_SNAPSHOT: usize = 256 << 20;
 /// The same with some room for the head.
 const LARGEST_FILE: u64 = (256 << 20) + 4096;
@@ -60,42 +60,52 @@ pub(crate) fn to_bytes(snapshot: &Snapshot) -> io::Result<Vec<u8>> {
 /// Writes a snapshot of the state of all records below `offset` durably and removes old ones.
 pub(crate) fn store(disk: &dyn Disk, dir: &Path, offset: i64, bytes: &[u8]) -> io::Result<()> {
     replace_file(disk, &snapshot_file(dir, offset), bytes)?;
-    let offsets = snapshots(disk, dir)?;
-    for old in offsets.iter().rev().skip(SNAPSHOTS_KEPT) {
-        remove(disk, dir, *old)?;
+    // It stays although there are newer ones: a crash may take those.
+    let others = snapshots(disk, dir)?.into_iter().rev();
+    let others = others.filter(|found| *found != offset);
+    for old in others.skip(SNAPSHOTS_KEPT - 1) {
+        remove(disk, dir, old)?;
     }
     Ok(())
 }
 
-/// Writes a snapshot that a crash may lose or tear; its checksum tells.
+/// Writes a snapshot that a crash may lose or tear; its checksum tells. One of that offset stays:
+/// it may be durable.
 pub(crate) fn store_unsynced(
     disk: &dyn Disk,
     dir: &Path,
     offset: i64,
     bytes: &[u8],
 ) -> io::Result<()> {
-    let file = disk.open(&snapshot_file(dir, offset), OpenMode::Any)?;
+    let path = snapshot_file(dir, offset);
+    match disk.open(&path, OpenMode::Existing) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found.map(drop),
+    }
+    let temporary = temporary_file(&path);
+    let file = disk.open(&temporary, OpenMode::Any)?;
     file.truncate(0)?;
-    file.write_at(0, &[IoSlice::new(bytes)])
+    file.write_at(0, &[IoSlice::new(bytes)])?;
+    disk.rename(&temporary, &path)
 }
 
-/// Makes sure that a snapshot between these offsets is durable. Answers whether there is one.
+/// Makes sure that an intact snapshot between these offsets is durable. Answers whether there is
+/// one.
 pub(crate) fn sync_between(
     disk: &dyn Disk,
     dir: &Path,
     offsets: RangeInclusive<i64>,
 ) -> io::Result<bool> {
-    let newest = snapshots(disk, dir)?
-        .into_iter()
-        .rev()
-        .find(|offset| offsets.contains(offset));
-    let Some(offset) = newest else {
-        return Ok(false);
-    };
-    disk.open(&snapshot_file(dir, offset), OpenMode::Existing)?
-        .sync()?;
-    disk.sync_dir(dir)?;
-    Ok(true)
+    for offset in snapshots(disk, dir)?.into_iter().rev() {
+        if !offsets.contains(&offset) || !matches!(read(disk, dir, offset)?, Some(Ok(_))) {
+            continue;
+        }
+        disk.open(&snapshot_file(dir, offset), OpenMode::Existing)?
+            .sync()?;
+        disk.sync_dir(dir)?;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Removes the snapshots of less than what is below `offset`.
@@ -124,10 +134,10 @@ pub(crate) fn load(
             removed = true;
             continue;
         }
-        let Some(bytes) = read_file_up_to(LARGEST_FILE, disk, &snapshot_file(dir, offset))? else {
+        let Some(snapshot) = read(disk, dir, offset)? else {
             continue;
         };
-        match decode(Kind::PRODUCER_SNAPSHOT, VERSION, &bytes, LARGEST_SNAPSHOT) {
+        match snapshot {
             Ok(state) => {
                 found = Some((offset, state));
                 break;
@@ -143,6 +153,18 @@ pub(crate) fn load(
         disk.sync_dir(dir)?;
     }
     Ok(found)
+}
+
+/// The snapshot of this offset, if it is there. The inner error says what is wrong with it.
+fn read(
+    disk: &dyn Disk,
+    dir: &Path,
+    offset: i64,
+) -> io::Result<Option<Result<Snapshot, StateError>>> {
+    let bytes = read_file_up_to(LARGEST_FILE, disk, &snapshot_file(dir, offset))?;
+    let decoded =
+        |bytes: Vec<u8>| decode(Kind::PRODUCER_SNAPSHOT, VERSION, &bytes, LARGEST_SNAPSHOT);
+    Ok(bytes.map(decoded))
 }
 
 /// Offsets of the snapshots in `dir`, ascending.
@@ -168,11 +190,14 @@ fn remove(disk: &dyn Disk, dir: &Path, offset: i64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use ottla_protocol::record::{Attributes, BatchHeader};
+    use ottla_protocol::record::{
+        Attributes, BatchHeader, EndTransactionMarker, TransactionResult,
+    };
 
     use super::*;
     use crate::disk::MemoryDisk;
     use crate::disk::simulated::{Loss, SimulatedDisk};
+    use crate::producer_state::{BATCHES_REMEMBERED, MOST_PRODUCERS};
 
     fn state(producer_id: i64) -> Snapshot {
         let mut state = ProducerState::default();
@@ -249,5 +274,77 @@ mod tests {
         file.truncate((64 << 20) + 1).unwrap();
         let (offset, found) = load(&disk, Path::new("d"), 9).unwrap().unwrap();
         assert_eq!((offset, found), (2, state(2)));
+    }
+
+    /// Once, the power took half of a durable snapshot, because a roll at its offset wrote it again.
+    #[test]
+    fn a_snapshot_that_is_durable_stays_so_when_a_segment_is_sealed_there() {
+        let disk = SimulatedDisk::new();
+        let dir = Path::new("d");
+        disk.create_dir(dir).unwrap();
+        disk.sync_dir(Path::new("")).unwrap();
+        let bytes = to_bytes(&state(10)).unwrap();
+        store(&disk, dir, 10, &bytes).unwrap();
+        store_unsynced(&disk, dir, 10, &bytes).unwrap();
+        for loss in disk.snapshot().losses(20, 1) {
+            let crashed = disk.snapshot().crash(loss);
+            assert_eq!(load(&crashed, dir, 10).unwrap(), Some((10, state(10))));
+        }
+    }
+
+    /// Once, one that was newer and unsynced took the place of the one that was just stored.
+    #[test]
+    fn what_was_just_stored_is_kept() {
+        let disk = disk_with(&[]);
+        let dir = Path::new("d");
+        for offset in [12, 15] {
+            let bytes = to_bytes(&state(offset)).unwrap();
+            store_unsynced(&disk, dir, offset, &bytes).unwrap();
+        }
+        store(&disk, dir, 10, &to_bytes(&state(10)).unwrap()).unwrap();
+        assert_eq!(load(&disk, dir, 11).unwrap(), Some((10, state(10))));
+    }
+
+    /// Once, batches were deleted whose producers were in no snapshot that could be read.
+    #[test]
+    fn no_one_counts_on_a_torn_snapshot() {
+        let disk = disk_with(&[5, 10]);
+        let dir = Path::new("d");
+        let newest = disk.open(&snapshot_file(dir, 10), OpenMode::Existing);
+        newest.unwrap().truncate(20).unwrap();
+        assert!(!sync_between(&disk, dir, 6..=10).unwrap());
+        assert!(sync_between(&disk, dir, 5..=10).unwrap());
+    }
+
+    #[test]
+    fn as_many_producers_as_are_remembered_fit_a_snapshot() {
+        let mut producers = ProducerState::default();
+        let mut header = BatchHeader {
+            base_offset: i64::MAX - 1,
+            batch_length: 49,
+            partition_leader_epoch: 0,
+            crc: 0,
+            attributes: Attributes::default().with_transactional(true),
+            last_offset_delta: 0,
+            base_timestamp: i64::MIN,
+            max_timestamp: i64::MIN,
+            producer_id: i64::MAX,
+            producer_epoch: i16::MAX,
+            base_sequence: i32::MAX,
+            record_count: 1,
+        };
+        let marker = EndTransactionMarker {
+            result: TransactionResult::Commit,
+            coordinator_epoch: i32::MAX,
+        };
+        producers.replay_marker(&header, marker);
+        for _ in 0..BATCHES_REMEMBERED {
+            producers.replay(&header);
+        }
+        header.max_timestamp = i64::MAX;
+        producers.replay(&header);
+        let largest = to_bytes(&Snapshot::new(&producers, &[])).unwrap().len();
+        assert!(largest > 200, "{largest}");
+        assert!(largest * MOST_PRODUCERS < LARGEST_SNAPSHOT, "{largest}");
     }
 }

@@ -10,10 +10,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bincode::{Decode, Encode};
 use ottla_protocol::record::{BatchHeader, EndTransactionMarker, TransactionResult};
 
-use crate::error::AppendError;
+use crate::error::{AppendError, Shortage};
 
 /// Batches remembered per producer: a Java producer has at most five in flight.
 pub(crate) const BATCHES_REMEMBERED: usize = 5;
+/// Producers remembered of one partition; a batch of one more is refused until others have expired.
+/// The state of so many fits a snapshot, whatever it is.
+pub(crate) const MOST_PRODUCERS: usize = 1_000_000;
 
 /// One batch of a producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -164,16 +167,23 @@ impl ProducerState {
     ///
     /// # Errors
     /// [`AppendError::InvalidProducerEpoch`], [`AppendError::OutOfOrderSequence`],
-    /// [`AppendError::InvalidTransactionState`] and [`AppendError::TransactionEnded`].
+    /// [`AppendError::InvalidTransactionState`], [`AppendError::TransactionEnded`] and
+    /// [`AppendError::Short`] with [`Shortage::Producers`].
     pub(crate) fn check(
         &self,
         header: &BatchHeader,
         guard: Option<&TransactionGuard>,
     ) -> Result<Sequence, AppendError> {
-        if !header.has_producer_id() || header.base_sequence < 0 {
+        if !header.has_producer_id() {
             return Ok(Sequence::New);
         }
         let entry = self.producers.get(&header.producer_id);
+        if entry.is_none() && self.producers.len() >= MOST_PRODUCERS {
+            return Err(AppendError::Short(Shortage::Producers));
+        }
+        if header.base_sequence < 0 {
+            return Ok(Sequence::New);
+        }
         let sequence = match entry {
             Some(entry) => entry.check(header)?,
             None => check_unknown(header, guard)?,
@@ -444,6 +454,32 @@ mod tests {
             state.replay(&batch(*epoch, *sequence, offset));
         }
         state
+    }
+
+    /// Once, what was known of more did not fit a snapshot, and that ended the journal of all logs.
+    #[test]
+    fn one_producer_too_many_is_refused_until_others_are_forgotten() {
+        let mut state = ProducerState::from_entries(
+            (0..)
+                .zip(std::iter::repeat_n(
+                    ProducerEntry::new(&batch(0, 0, 0)),
+                    MOST_PRODUCERS,
+                ))
+                .collect(),
+        );
+        let of = |producer_id| BatchHeader {
+            producer_id,
+            ..batch(0, 0, 0)
+        };
+        let (known, new) = (of(5), of(i64::MAX));
+        assert_eq!(state.check(&known, None).ok(), Some(Sequence::New));
+        let refused = state.check(&new, None);
+        assert!(
+            matches!(refused, Err(AppendError::Short(Shortage::Producers))),
+            "{refused:?}"
+        );
+        state.expire(i64::MAX);
+        assert!(state.check(&new, None).is_ok());
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub struct RecoveryReport {
     pub groups: u64,
     /// Entries in them.
     pub entries: u64,
-    /// Bytes that had to be written again.
+    /// Bytes of those that the segments did not have.
     pub bytes_written: u64,
     /// Intact groups follow a damaged one in the journal.
     pub journal_damaged: bool,
@@ -238,7 +238,7 @@ impl Store {
     }
 
     /// Begins to compact the log that needs it most at time `now_ms`, in at most `most_bytes` for
-    /// its keys; `None` when none needs it.
+    /// its keys; `None` when none needs it, or that one is not settled yet.
     ///
     /// # Errors
     /// [`CleanError`] names the log. When it is damaged, it is not looked at again before the next
@@ -272,9 +272,10 @@ impl Store {
         let Some((log, found)) = dirtiest else {
             return Ok(None);
         };
-        self.checkpointer
-            .settle(&log, found.end)
-            .map_err(|error| CleanError::new(&log, error.into()))?;
+        let settled = self.checkpointer.settle(&log, found.end);
+        if !settled.map_err(|error| CleanError::new(&log, error.into()))? {
+            return Ok(None);
+        }
         Ok(Cleaning::begin(log, found, most_bytes, now_ms))
     }
 
@@ -413,20 +414,25 @@ impl Store {
     }
 
     fn bring_to_disk(&self) -> Result<(), CloseError> {
-        self.drive();
-        if let Some(journal) = &self.journal
-            && !journal.drain()
-        {
-            return Err(CloseError::Pending);
-        }
+        self.drain()?;
         let logs = self.partitions.all();
         let closed = for_all(self.parallel, &logs, |log| log.close());
         for (log, closed) in logs.iter().zip(closed) {
             closed.map_err(io::Error::other)?;
             self.checkpointer.closed(log);
         }
+        // An append that was admitted before the first time was let in; none is behind closed logs.
+        // The next start must not find a group behind the end that it is told of.
+        self.drain()?;
         self.checkpointer.run_last()?;
         Ok(())
+    }
+
+    /// Refuses appends that are not admitted yet and waits until all that are queued are durable.
+    fn drain(&self) -> Result<(), CloseError> {
+        self.drive();
+        let drained = self.journal.as_ref().is_none_or(|journal| journal.drain());
+        drained.then_some(()).ok_or(CloseError::Pending)
     }
 
     /// Ends the threads. What is not on disk stays as it is.

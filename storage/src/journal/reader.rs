@@ -22,6 +22,8 @@ pub(crate) struct Reader {
     directory: Uuid,
     files: BTreeMap<u64, (Arc<dyn DiskFile>, u64)>,
     at: Cursor,
+    /// The group that reading began with.
+    first_group: u64,
 }
 
 impl Reader {
@@ -35,6 +37,7 @@ impl Reader {
             directory,
             files: files.collect(),
             at: low,
+            first_group: low.group_sequence,
         }
     }
 
@@ -73,30 +76,39 @@ impl Reader {
 
     /// Whether intact groups follow the end that was found. A torn last group has none behind
     /// it, because the next group is written only when the one before is on disk: then something
-    /// that was acknowledged has been damaged.
+    /// that was acknowledged has been damaged. A later file with a group that was read already
+    /// goes on from an end that was not the end.
     pub(crate) fn is_damaged(&self) -> io::Result<bool> {
+        if self.has_later_group(self.at)? {
+            return Ok(true);
+        }
         let later = self.at.file_sequence.saturating_add(1)..;
         for sequence in self.files.range(later).map(|(sequence, _)| *sequence) {
-            let first = Cursor {
+            let start = Cursor {
                 file_sequence: sequence,
                 position: FIRST_GROUP,
-                ..self.at
+                group_sequence: self.first_group,
             };
-            if self.is_later_group(first)? {
+            if self.has_later_group(start)? {
                 return Ok(true);
             }
         }
-        let Some((file, capacity)) = self.files.get(&self.at.file_sequence) else {
+        Ok(false)
+    }
+
+    /// Whether one of a file's groups from `start` on is intact, and of that sequence or later.
+    fn has_later_group(&self, start: Cursor) -> io::Result<bool> {
+        let Some((file, capacity)) = self.files.get(&start.file_sequence) else {
             return Ok(false);
         };
-        let mut position = self.at.position;
+        let mut position = start.position;
         while position < *capacity {
             let len = SCAN_BYTES.min(capacity - position);
             let bytes = file.read_at(position, usize::try_from(len).unwrap_or(BLOCK))?;
-            for (block, start) in bytes.chunks(BLOCK).zip(0..) {
+            for (block, number) in bytes.chunks(BLOCK).zip(0..) {
                 let at = Cursor {
-                    position: position + start * BLOCK_BYTES,
-                    ..self.at
+                    position: position + number * BLOCK_BYTES,
+                    ..start
                 };
                 if GroupHeader::decode(block).is_some() && self.is_later_group(at)? {
                     return Ok(true);
@@ -107,6 +119,7 @@ impl Reader {
         Ok(false)
     }
 
+    /// Whether there is an intact group at a place, the one that it names or a later one.
     fn is_later_group(&self, at: Cursor) -> io::Result<bool> {
         let group = self.group(at)?;
         Ok(group.is_some_and(|(header, _)| header.group_sequence >= at.group_sequence))

@@ -209,6 +209,48 @@ fn damage_before_an_intact_group_is_told_from_a_torn_end() {
 }
 
 #[test]
+fn a_group_that_a_later_file_begins_with_again_is_damage() {
+    let disk = SimulatedDisk::new();
+    let log = TestLog::new(0);
+    let opened = open(&disk, START);
+    append(&opened.journal, &log, 1..2, 100);
+    // The next journal takes the larger file, and the group stays where it is.
+    opened.journal.prepare_file();
+    let low = opened.journal.begin_checkpoint().unwrap().low;
+    append(&opened.journal, &log, 2..3, 100);
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let dir = Path::new("journal");
+    let (files, found) = JournalFiles::open(&shared, dir, DIRECTORY).unwrap();
+    let again = Cursor {
+        file_sequence: low.file_sequence + 1,
+        position: format::FIRST_GROUP,
+        ..low
+    };
+    let journal = Journal::new(SMALL, DIRECTORY, again, files, Box::new(|_| {}));
+    journal.supply(found).unwrap();
+    append(&journal, &log, 3..4, 100);
+    let opened = open(&disk, low);
+    assert_eq!(opened.redone, [2]);
+    assert!(opened.damaged);
+}
+
+/// Once, only the first groups of later files were looked at, and what followed this one was cut.
+#[test]
+fn damage_of_the_first_group_of_a_file_is_told_from_a_torn_end() {
+    let disk = SimulatedDisk::new();
+    let log = TestLog::new(0);
+    let journal = open(&disk, START).journal;
+    append(&journal, &log, 1..2, 20_000);
+    journal.prepare_file();
+    append(&journal, &log, 2..4, 20_000);
+    let file = Path::new("journal").join(crate::layout::journal_file(1));
+    disk.damage(&file, |bytes| bytes[4096 + 3000] ^= 1);
+    let opened = open(&disk, START);
+    assert_eq!(opened.redone, [1]);
+    assert!(opened.damaged);
+}
+
+#[test]
 fn a_damaged_file_header_costs_nothing() {
     let disk = SimulatedDisk::new();
     let log = TestLog::new(0);

@@ -330,6 +330,10 @@ impl Log {
         if self.disk().is_volatile() {
             return;
         }
+        // A flush that stores them at the moment is not waited for.
+        let Some(_one) = self.state_files.try_lock() else {
+            return;
+        };
         match self.store_snapshot(writer, log_end_offset) {
             Ok(()) => writer.bytes_since_snapshot = 0,
             Err(error) => tracing::warn!(dir = %dir.display(), %error, "no producer snapshot"),

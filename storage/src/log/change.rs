@@ -17,7 +17,8 @@ impl Log {
     ///
     /// # Errors
     /// [`ChangeError::OffsetOutOfRange`] past the high watermark; [`ChangeError::Disk`] when the
-    /// new start could not be stored: the log is as before then.
+    /// new start could not be stored: the log is as before then; or when the removal of segments
+    /// could not be made durable: the log starts at `to` all the same.
     pub fn advance_log_start(&self, to: i64) -> Result<i64, ChangeError> {
         let _maintenance = self.maintenance.lock();
         self.check_changeable()?;
@@ -111,6 +112,7 @@ impl Log {
             let epochs = Arc::clone(&self.leader_epochs.read());
             (self.offsets().log_end_offset, bytes, epochs)
         };
+        let _one = self.state_files.lock();
         // Epochs go first: recovery looks for newer ones only behind the newest snapshot.
         epochs.store(disk, dir)?;
         write_aborted(disk, dir, self.segments().iter())?;

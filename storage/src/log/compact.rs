@@ -135,7 +135,7 @@ impl Log {
         self.writer.lock().producers.is_newest(header)
     }
 
-    /// The segments below `end`, and where the first of them begins.
+    /// The segments that begin below `end`.
     pub(crate) fn segments_below(&self, end: i64) -> Vec<Arc<Segment>> {
         let segments = self.segments();
         let below = segments.partition_point(|segment| segment.base_offset() < end);

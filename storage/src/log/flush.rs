@@ -107,7 +107,7 @@ impl Log {
     }
 
     pub(super) fn flush_locked(&self, last: &mut FlushPoint) -> Result<FlushPoint, ChangeError> {
-        let work = self.flush_work(&mut self.writer.lock())?;
+        let work = self.flush_work(&mut self.writer.lock());
         if self.disk().is_volatile() {
             *last = work.point;
             return Ok(work.point);
@@ -127,30 +127,41 @@ impl Log {
         Ok(work.point)
     }
 
-    fn flush_work(&self, writer: &mut Writer) -> Result<FlushWork, ChangeError> {
+    fn flush_work(&self, writer: &mut Writer) -> FlushWork {
         let point = FlushPoint::from(self.offsets.lock().log_end());
         let wants_snapshot =
             writer.producers_changed || writer.bytes_since_snapshot >= SNAPSHOT_INTERVAL;
         let snapshot = if wants_snapshot {
             writer.bytes_since_snapshot = 0;
-            let snapshot = Snapshot::new(&writer.producers, &self.segments());
-            Some(producer_snapshot::to_bytes(&snapshot)?)
+            self.snapshot(writer)
         } else {
             None
         };
-        let wants_epochs = std::mem::take(&mut writer.epochs_changed);
         writer.producers_changed = false;
-        Ok(FlushWork {
+        FlushWork {
             point,
             segments: self.segments(),
             snapshot,
-            leader_epochs: wants_epochs.then(|| Arc::clone(&self.leader_epochs.read())),
+            leader_epochs: writer
+                .epochs_changed
+                .then(|| Arc::clone(&self.leader_epochs.read())),
             directory: std::mem::take(&mut writer.directory_changed),
             unflushed: (
                 std::mem::take(&mut writer.unflushed_records),
                 writer.unflushed_since_ms.take(),
             ),
-        })
+        }
+    }
+
+    /// The bytes of a snapshot. `None` when they are too many, as a log may hold batches of more
+    /// producers than are remembered at a time: what it would say is in the batches.
+    fn snapshot(&self, writer: &Writer) -> Option<Vec<u8>> {
+        let snapshot = Snapshot::new(&writer.producers, &self.segments());
+        let bytes = producer_snapshot::to_bytes(&snapshot);
+        let warn = |error: &io::Error| {
+            tracing::warn!(dir = %self.home.dir.display(), %error, "no producer snapshot");
+        };
+        bytes.inspect_err(warn).ok()
     }
 
     /// Syncs what was appended since the flush point `last`.
@@ -178,7 +189,6 @@ impl Log {
     fn put_back(&self, work: &FlushWork) {
         let mut writer = self.writer.lock();
         writer.producers_changed |= work.snapshot.is_some();
-        writer.epochs_changed |= work.leader_epochs.is_some();
         writer.directory_changed |= work.directory;
         let (records, since) = work.unflushed;
         writer.unflushed_records = writer.unflushed_records.saturating_add(records);
@@ -187,28 +197,31 @@ impl Log {
 
     /// Stores producers and epochs. A full disk is no reason to fail: both are in the batches too.
     fn store_state(&self, work: &FlushWork) -> Result<(), ChangeError> {
-        let (disk, dir) = (self.disk(), &self.home.dir);
-        let epochs = match &work.leader_epochs {
-            Some(epochs) => epochs.store(disk, dir),
-            None => Ok(()),
-        };
-        let stored = epochs.and_then(|()| match &work.snapshot {
-            Some(bytes) => write_aborted(disk, dir, work.segments.iter())
-                .and_then(|()| producer_snapshot::store(disk, dir, work.point.offset, bytes)),
-            None => Ok(()),
-        });
-        let Err(error) = stored else {
+        let Err(error) = self.write_state(work) else {
             return Ok(());
         };
         if Shortage::of(&error).is_some() {
-            tracing::warn!(dir = %dir.display(), %error, "producer state not stored");
-            let mut writer = self.writer.lock();
-            writer.producers_changed |= work.snapshot.is_some();
-            writer.epochs_changed |= work.leader_epochs.is_some();
+            tracing::warn!(dir = %self.home.dir.display(), %error, "producer state not stored");
+            self.writer.lock().producers_changed |= work.snapshot.is_some();
             return Ok(());
         }
         let failed = Failed::new(format_args!("producer state could not be stored: {error}"));
         self.mark_failed(failed.clone());
         Err(failed.into())
+    }
+
+    fn write_state(&self, work: &FlushWork) -> io::Result<()> {
+        let (disk, dir) = (self.disk(), &self.home.dir);
+        let _one = self.state_files.lock();
+        if let Some(epochs) = &work.leader_epochs {
+            epochs.store(disk, dir)?;
+            // Only now: a roll during this flush may store a snapshot, but none ahead of them.
+            self.writer.lock().epochs_changed = false;
+        }
+        let Some(bytes) = &work.snapshot else {
+            return Ok(());
+        };
+        write_aborted(disk, dir, work.segments.iter())?;
+        producer_snapshot::store(disk, dir, work.point.offset, bytes)
     }
 }

@@ -105,6 +105,7 @@ impl Log {
             status: RwLock::new(Status::Open),
             failure_told: AtomicBool::new(false),
             maintenance: Mutex::new(FlushPoint::from(end)),
+            state_files: Mutex::new(()),
             writer: Mutex::new(writer),
             segments: RwLock::new(Arc::new(segments)),
             offsets: Mutex::new(offsets),

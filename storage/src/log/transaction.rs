@@ -10,7 +10,7 @@ use super::append::{Decision, Staged};
 use super::{Append, Appended, Change, CommitSink, Log, Writer};
 use crate::error::{AppendError, ReadError};
 use crate::index::AbortedTransaction;
-use crate::journal::Journaled;
+use crate::journal::{ENTRY_HEADER_LEN, Journaled};
 use crate::producer_state::{CompletedTransaction, Marker, ProducerInfo, TransactionGuard};
 use crate::segment::as_u64;
 
@@ -60,7 +60,9 @@ pub fn append_together(
         return Err(AppendError::Invalid(APART));
     }
     if let Some(sink) = &sink {
-        sink.admit(parts.iter().map(|part| part.change.size()).sum())?;
+        let data: u64 = parts.iter().map(|part| part.change.size()).sum();
+        let headers = ENTRY_HEADER_LEN * parts.len().saturating_sub(1);
+        sink.admit(data.saturating_add(as_u64(headers)))?;
     }
     let mut order: Vec<(usize, Part)> = parts.into_iter().enumerate().collect();
     order.sort_by_key(|(_, part)| part.log.key());

@@ -97,11 +97,12 @@ impl<'a> Redo<'a> {
         // Behind a hole as well: the journal is about to be given up, and a repair needs them.
         let known = usize::try_from(size.saturating_sub(header.position)).unwrap_or(usize::MAX);
         let known = known.min(entry.bytes.len());
-        let found = file.read_at(header.position.min(size), known)?;
+        // Compared before it is written: what was read may be a view of the file.
+        let is_there = file.read_at(header.position.min(size), known)? == entry.bytes;
         // Even where it is there: a sync that failed may have left pages that look clean and are
         // on no disk, and only what is written again is synced again.
         file.write_at(header.position, &[IoSlice::new(&entry.bytes)])?;
-        if found != entry.bytes {
+        if !is_there {
             self.written += entry.bytes.len() as u64;
         }
         Ok(())
@@ -153,7 +154,8 @@ impl<'a> Redo<'a> {
     /// Syncs every segment that the journal speaks of, written or not: until now its bytes may
     /// have been in the page cache only, and the journal is about to be given up (D4).
     ///
-    /// Returns what was found for each log and the number of bytes written.
+    /// Returns what was found for each log, and the bytes of the entries that were not in their
+    /// places.
     pub(crate) fn finish(self) -> io::Result<(HashMap<LogKey, Redone>, u64)> {
         for (key, base) in &self.touched {
             let Some(target) = self.targets.get(key) else {
@@ -199,6 +201,7 @@ mod tests {
 
     use super::*;
     use crate::disk::simulated::{Loss, SimulatedDisk};
+    use crate::disk::{OsDisk, Reads};
 
     const KEY: LogKey = LogKey {
         topic_id: Uuid::from_u128(1),
@@ -277,6 +280,24 @@ mod tests {
         let entries = [entry(0, 2, 2, b"bb"), entry(0, 4, 3, b"cc")];
         assert_eq!(redo(&disk, 0, &entries), whole(3));
         assert_eq!(contents(&disk, 0).unwrap(), "aabbcc");
+    }
+
+    /// Once, what was read to compare it changed with the file that it was a view of.
+    #[test]
+    fn bytes_that_differ_are_counted_where_files_are_mapped() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = OsDisk::with_reads(Reads::Map);
+        let path = layout::log_file(root.path(), 0);
+        let file = disk.open(&path, OpenMode::New).unwrap();
+        file.write_at(0, &[IoSlice::new(b"aaxx")]).unwrap();
+        let mut redo = Redo::new(&disk);
+        redo.target(KEY, root.path(), 0, 0);
+        redo.apply(&entry(0, 0, 1, b"aa")).unwrap();
+        redo.apply(&entry(0, 2, 2, b"bb")).unwrap();
+        assert_eq!(
+            redo.finish().unwrap(),
+            (HashMap::from([(KEY, whole(2).unwrap())]), 2)
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::sink::JournalSink;
 use super::{OpenError, Quarantined, RecoveryReport, Store, StoreOptions};
 use crate::checkpoint::{Checkpoint, Checkpointer};
 use crate::disk::{Disk, DiskLock};
-use crate::error::Failed;
+use crate::error::{self, Failed, Shortage};
 use crate::journal::{Cursor, Found, Journal, JournalFiles, LogKey, Reader};
 use crate::layout;
 use crate::log::{CommitSink, Log, LogIdentity, Tail, load_log_start};
@@ -171,6 +171,9 @@ impl Opening {
                     removed.map_err(|error| self.failed(&name, error))?;
                 }
                 Ok(None) => self.quarantine(name, "partition.metadata is missing".to_owned()),
+                Err(error) if Shortage::of(&error).is_some() => {
+                    return Err(self.failed(&name, error));
+                }
                 Err(error) => self.quarantine(name, error.to_string()),
             }
         }
@@ -403,7 +406,7 @@ impl Opening {
         };
         let opened = for_all(self.options.threads, &found, open);
         for (found, (facts, opened)) in found.into_iter().zip(opened) {
-            match opened {
+            match opened? {
                 Ok(log) => {
                     let end = log.offsets().log_end_offset;
                     points.insert(found.key(), Point::at(end));
@@ -453,20 +456,28 @@ impl Opening {
         points
     }
 
+    /// Opens a log. The inner error says why it is quarantined. A shortage is no reason for that: it
+    /// passes, and says nothing about the log.
     fn open_log(
         &self,
         found: &FoundPartition,
         sink: Option<&Arc<JournalSink>>,
         tail: Option<Tail>,
-    ) -> Result<Arc<Log>, String> {
-        let tail = tail.ok_or("bytes are missing before journaled ones")?;
+    ) -> Result<Result<Arc<Log>, String>, OpenError> {
+        let Some(tail) = tail else {
+            return Ok(Err("bytes are missing before journaled ones".to_owned()));
+        };
         let config = (self.options.config)(&found.identity);
         let sink = super::sink_for(sink, &config);
         let identity = found.identity.clone();
         let epoch = self.meta.leader_epoch;
         let disk = Arc::clone(&self.disk);
-        Log::open(disk, &found.dir, identity, config, epoch, sink, tail)
-            .map_err(|error| error.to_string())
+        match Log::open(disk, &found.dir, identity, config, epoch, sink, tail) {
+            Err(error::OpenError::Disk(error)) if Shortage::of(&error).is_some() => {
+                Err(OpenError::io(&found.dir, error))
+            }
+            opened => Ok(opened.map_err(|error| error.to_string())),
+        }
     }
 
     /// Whether the stored checkpoint does not say what holds now. After a clean stop it mostly

@@ -1,3 +1,4 @@
+mod closing;
 mod compaction;
 mod crash;
 mod faults;
@@ -426,6 +427,23 @@ fn a_topic_created_anew_has_nothing_of_the_old_one() {
     disk.lose_power(Loss::Everything);
     drop(store);
     assert!(open(&disk).logs().is_empty());
+}
+
+/// Once, the end of its name was taken for the checksum of its checkpoints.
+#[test]
+fn a_topic_whose_name_ends_like_a_checksum_keeps_its_start() {
+    let disk = SimulatedDisk::new();
+    let store = open(&disk);
+    let log = create(&store, "my-crc32", 1);
+    append(&log, "one");
+    append(&log, "two");
+    log.advance_log_start(1).unwrap();
+    log.cleaned_to(1).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = open(&disk);
+    let log = store.log("my-crc32", 0).unwrap();
+    assert_eq!(log.offsets().log_start_offset, 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::Durability;
+use crate::disk::simulated::{Call, Operation, SimulatedDisk};
 use crate::error::{ChangeError, ReadError};
 
 /// A log with twelve batches of three records in segments of five batches.
@@ -203,4 +204,52 @@ fn on_a_full_disk_old_segments_can_go() {
         assert_eq!(log.offsets().log_start_offset, 32);
         assert_eq!(log.offsets().log_end_offset, 39);
     }
+}
+
+/// Once, batches below such a snapshot were taken for damaged after a kill.
+#[test]
+fn a_roll_during_a_flush_stores_no_snapshot_ahead_of_the_epochs() {
+    let disk = SimulatedDisk::new();
+    let config = LogConfig {
+        durability: Durability::PageCache {
+            messages: u64::MAX,
+            interval: None,
+        },
+        ..small_segments()
+    };
+    let reopen = |epoch| {
+        let tail = Tail::Scan {
+            from: 0,
+            at_least: 0,
+        };
+        Log::open(
+            Arc::new(disk.clone()),
+            &dir(),
+            identity(),
+            config.clone(),
+            epoch,
+            None,
+            tail,
+        )
+        .unwrap()
+    };
+    let log = reopen(1);
+    log.append(Spec::plain(3, 10).batch(), 0).unwrap();
+    log.close().unwrap();
+    let log = reopen(2);
+    log.append(Spec::plain(3, 10).batch(), 0).unwrap();
+    let (rolling, dying) = (Arc::downgrade(&log), disk.clone());
+    disk.observe(Arc::new(move |call: &Call| {
+        if call.operation == Operation::Sync
+            && call.path.to_string_lossy().ends_with(".log")
+            && let Some(log) = rolling.upgrade()
+        {
+            log.roll().unwrap();
+            dying.die_after(0);
+        }
+    }));
+    assert!(log.flush().is_err());
+    drop(log);
+    disk.kill();
+    assert_eq!(read_all(&reopen(3), 1_000), [(0, 2), (3, 5)]);
 }

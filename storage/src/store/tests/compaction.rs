@@ -483,3 +483,44 @@ fn a_repair_finishes_an_interrupted_swap_and_loses_nothing() {
         map
     );
 }
+
+/// Begins a compaction when its log's high watermark moves.
+struct AtOnce {
+    store: std::sync::Weak<Store>,
+    begun: Mutex<Vec<bool>>,
+}
+
+impl LogListener for AtOnce {
+    fn high_watermark_moved(&self, _offset: i64) {
+        let store = self.store.upgrade().unwrap();
+        let cleaning = store.next_cleaning(1 << 20, 10_000).unwrap();
+        self.begun.lock().push(cleaning.is_some());
+    }
+
+    fn failed(&self, _failed: &Failed) {}
+}
+
+/// Once, a checkpoint that ran between a commit and its note settled nothing and said that it had.
+#[test]
+fn what_the_journal_still_covers_is_not_compacted() {
+    let disk = SimulatedDisk::new();
+    let store = Arc::new(open_store(&disk).unwrap());
+    store.defer(|| {});
+    let identity = LogIdentity {
+        topic: "a".to_owned(),
+        topic_id: Uuid::from_u128(1),
+        partition: 0,
+    };
+    let log = store.create_log(identity, compacted("a")).unwrap();
+    let at_once = Arc::new(AtOnce {
+        store: Arc::downgrade(&store),
+        begun: Mutex::default(),
+    });
+    log.set_listener(Arc::clone(&at_once) as _);
+    for _ in 0..3 {
+        append(&log, &"x".repeat(600));
+    }
+    store.drive();
+    assert_eq!(*at_once.begun.lock(), [false]);
+    assert!(store.next_cleaning(1 << 20, 10_000).unwrap().is_some());
+}

@@ -406,3 +406,26 @@ fn a_log_start_whose_sync_failed_is_stored_again_before_it_is_told() {
         assert_eq!(start(), told, "{operation:?}");
     }
 }
+
+/// Once, such a start quarantined partitions of which nothing was missing.
+#[test]
+fn a_shortage_refuses_the_start_and_no_partition() {
+    for file in ["partition.metadata", "00000000000000000000.log"] {
+        let disk = SimulatedDisk::new();
+        let store = open(&disk);
+        append(&create(&store, "a", 1), "one");
+        store.close().unwrap();
+        drop(store);
+        disk.inject(Fault {
+            operation: Some(Operation::Open),
+            path: format!("a-0/{file}"),
+            after: 0,
+            kind: FaultKind::TooManyFiles,
+            lasting: true,
+        });
+        let error = try_open(&disk, options(false)).unwrap_err();
+        assert!(matches!(error, OpenError::Io { .. }), "{file}: {error}");
+        disk.heal();
+        assert_eq!(bodies(&open(&disk).log("a", 0).unwrap()), ["one"]);
+    }
+}

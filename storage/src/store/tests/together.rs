@@ -1,6 +1,7 @@
 //! Appends with one fate, cut short by a crash at each of their operations.
 
 use super::*;
+use crate::error::AppendError;
 use crate::log::{Change, Part, append_together};
 
 const LOGS: [(&str, u128); 3] = [("a", 11), ("b", 12), ("c", 13)];
@@ -60,4 +61,25 @@ fn a_checkpoint_keeps_nothing_of_what_is_not_committed() {
     disk.lose_power(Loss::Everything);
     drop(store);
     assert_eq!(ends(&open(&disk)), [1, 0, 0]);
+}
+
+/// Once, the headers of entries were not counted, and the journal waited for a file that never came.
+#[test]
+fn appends_with_one_fate_that_fit_no_journal_file_are_refused() {
+    let disk = SimulatedDisk::new();
+    let store = open(&disk);
+    let logs: Vec<_> = (1..=90)
+        .map(|id| create(&store, &format!("t{id}"), id))
+        .collect();
+    let part = |log: &Arc<Log>| Part {
+        log: Arc::clone(log),
+        change: Change::Batch(batch(Bytes::from(vec![b'x'; 575])), None),
+    };
+    let refused = append_together(logs.iter().map(part).collect(), 0);
+    assert!(
+        matches!(refused, Err(AppendError::TooLarge { .. })),
+        "{refused:?}"
+    );
+    append(&logs[0], "others go on");
+    assert_eq!(logs[0].offsets().high_watermark, 1);
 }
