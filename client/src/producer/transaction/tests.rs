@@ -243,6 +243,16 @@ fn a_failure_breaks_the_transaction_until_it_is_aborted() {
 }
 
 #[test]
+fn a_commit_that_a_closing_producer_turned_into_an_abort_does_not_succeed() {
+    let mut bench = Bench::open(Protocol::V2);
+    bench.machine.commit(1).unwrap();
+    bench.machine.fail(abortable());
+    bench.machine.abandon();
+    assert_eq!(bench.answer(Ok(Answer::Done)), end(Protocol::V2, false));
+    assert!(matches!(bench.machine.is_committed(1), Some(Err(_))));
+}
+
+#[test]
 fn in_the_first_protocol_a_gap_in_the_numbers_needs_another_epoch() {
     let mut bench = Bench::open(Protocol::V1);
     bench.machine.leaves_gap();
