@@ -183,7 +183,9 @@ pub(super) async fn divide_among(
         .refresh(&Topics::Named(topics.clone()), false)
         .await;
     let counts = partition_counts(shared, &topics);
-    let division = divide(round.strategy, &round.members, &counts);
+    let there = counts.iter().filter(|(_, count)| **count > 0);
+    let there = there.map(|(topic, count)| (Arc::clone(topic), *count));
+    let division = divide(round.strategy, &round.members, &there.collect());
     let assignment = |(member_id, partitions): (String, Vec<TopicPartition>)| {
         let assignment = ConsumerProtocolAssignment {
             assigned_partitions: by_topic(&partitions),
@@ -197,14 +199,16 @@ pub(super) async fn divide_among(
     (division.into_iter().map(assignment).collect(), counts)
 }
 
-/// How many partitions these topics have, as far as is known.
+/// How many partitions these topics have, as far as is known. One that is not there has none, so
+/// that its creation is a change.
 pub(super) fn partition_counts(shared: &Shared, topics: &BTreeSet<Arc<str>>) -> PartitionCounts {
     let metadata = shared.cluster.metadata();
     let count = |topic: &Arc<str>| {
-        let known = metadata.topics.get(topic)?;
-        Some((Arc::clone(topic), i32::try_from(known.leaders.len()).ok()?))
+        let known = metadata.topics.get(topic);
+        let count = known.map_or(0, |topic| topic.leaders.len());
+        (Arc::clone(topic), i32::try_from(count).unwrap_or(i32::MAX))
     };
-    topics.iter().filter_map(count).collect()
+    topics.iter().map(count).collect()
 }
 
 /// Tells the division, or nothing, and learns one's own part.

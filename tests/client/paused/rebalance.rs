@@ -17,6 +17,7 @@ with_each_protocol! {
     a_member_that_leaves_is_replaced_at_once,
     a_static_member_comes_back_to_its_partitions_without_a_rebalance,
     new_partitions_of_a_topic_are_divided_too,
+    a_topic_that_is_created_after_its_consumer_joined_is_read,
     a_pattern_finds_topics_that_come_later,
 }
 
@@ -195,6 +196,19 @@ async fn new_partitions_of_a_topic_are_divided_too(protocol: GroupProtocol) {
         .await
         .unwrap();
     assert_eq!(holds(&mut consumer, 2).await, partitions([0, 1]));
+}
+
+async fn a_topic_that_is_created_after_its_consumer_joined_is_read(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
+    let patient = |config: ConsumerConfig| config.allow_auto_create_topics(false);
+    let builder = world.member().with(patient);
+    let builder = builder.subscribe([super::TOPIC, "later"]);
+    let mut consumer = builder.build().await.unwrap();
+    assert_eq!(assigned(&mut consumer).await, partitions([0]));
+    sleep(seconds(60)).await;
+    let topic = ottla_client::admin::NewTopic::new("later").partitions(1);
+    world.client.admin().create_topics([topic]).await.unwrap();
+    assert_eq!(&*holds(&mut consumer, 2).await[0].topic, "later");
 }
 
 async fn a_member_that_unsubscribes_commits_and_leaves(protocol: GroupProtocol) {
