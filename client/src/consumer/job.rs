@@ -37,6 +37,8 @@ pub(super) struct Round {
     pub(super) protocol: StrBytes,
     pub(super) strategy: AssignmentStrategy,
     pub(super) members: Vec<Member>,
+    /// The leader's assignment of before still holds (KIP-814).
+    pub(super) skip_assignment: bool,
 }
 
 fn lost(error: CallError) -> Failure {
@@ -118,11 +120,11 @@ fn joined(
     let joined = Joined {
         generation_id: response.generation_id,
         is_leader: response.leader == response.member_id,
-        skip_assignment: response.skip_assignment,
         member_id: response.member_id.to_string(),
     };
     let round = Round {
         members: members.collect(),
+        skip_assignment: response.skip_assignment,
         protocol,
         strategy,
     };
@@ -167,7 +169,8 @@ pub(super) fn by_topic<'a>(
     topics.into_iter().map(topic).collect()
 }
 
-/// Divides the partitions of all topics that members want; also gives what it divided by.
+/// Divides the partitions of all topics that members want, unless what was divided before still
+/// holds; also gives what it divided by, which the leader has to watch in any case.
 pub(super) async fn divide_among(
     shared: &Shared,
     round: &Round,
@@ -183,6 +186,9 @@ pub(super) async fn divide_among(
         .refresh(&Topics::Named(topics.clone()), false)
         .await;
     let counts = partition_counts(shared, &topics);
+    if round.skip_assignment {
+        return (Vec::new(), counts);
+    }
     let there = counts.iter().filter(|(_, count)| **count > 0);
     let there = there.map(|(topic, count)| (Arc::clone(topic), *count));
     let division = divide(round.strategy, &round.members, &there.collect());

@@ -282,6 +282,29 @@ async fn a_static_member_comes_back_to_its_partitions_without_a_rebalance(protoc
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_static_leader_that_comes_back_notices_new_partitions() {
+    let world = World::new(1).await;
+    let start = async || {
+        let instance = Some("one".to_owned());
+        let builder = world
+            .member()
+            .with(|config| config.group_instance_id(instance));
+        builder.build().await.unwrap()
+    };
+    let mut consumer = start().await;
+    assigned(&mut consumer).await;
+    let generation = consumer.group_metadata().unwrap().generation_id;
+    consumer.close(seconds(5)).await.unwrap();
+    let mut consumer = start().await;
+    assigned(&mut consumer).await;
+    let back = consumer.group_metadata().unwrap().generation_id;
+    assert_eq!(back, generation, "nothing was divided again");
+    let admin = world.client.admin();
+    admin.create_partitions(super::TOPIC, 2).await.unwrap();
+    assert_eq!(holds(&mut consumer, 2).await, partitions([0, 1]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_holder_of_an_instance_id_ends_the_first() {
     let world = World::new(1).await;
     let start = async || {
