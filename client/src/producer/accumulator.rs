@@ -407,6 +407,7 @@ impl Queue {
             numbers: None,
             attempts: 0,
             may_have_been_written: false,
+            expired: None,
         }
     }
 

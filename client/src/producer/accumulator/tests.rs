@@ -305,6 +305,26 @@ fn a_record_whose_request_was_lost_may_have_been_written() {
     assert!(!error.may_have_been_written, "{error}");
 }
 
+#[test]
+fn a_batch_that_was_written_too_late_has_failed_and_the_numbers_go_on() {
+    let mut bench = Bench::new(tiny());
+    let deliveries = [bench.append(1), bench.append(2)];
+    bench.drain();
+    let mut late = bench.flying.pop().unwrap();
+    let written = bench.serve(&mut late);
+    late.expire(true);
+    bench.complete(late, written);
+    bench.drain();
+    let mut next = bench.flying.pop().unwrap();
+    let written = bench.serve(&mut next);
+    bench.complete(next, written);
+    let [late, next] = deliveries.map(poll);
+    assert!(matches!(late, Poll::Ready(Err(error)) if error.may_have_been_written));
+    assert!(matches!(next, Poll::Ready(Ok(_))));
+    assert_eq!((bench.epoch, bench.next_sequence), (0, 2));
+    assert_eq!(bench.accumulator.settled_below(), 2);
+}
+
 /// The producer closes and does not wait any longer.
 #[test]
 fn a_transaction_that_lost_a_queued_record_is_not_committed() {
