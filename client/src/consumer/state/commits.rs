@@ -63,6 +63,11 @@ impl Commits {
         !self.queued.is_empty()
     }
 
+    /// Whether offsets of a partition are on their way.
+    pub(in super::super) fn holds(&self, partition: &TopicPartition) -> bool {
+        self.queued.contains_key(partition) || self.under_way.contains_key(partition)
+    }
+
     /// What to send, if nothing is under way.
     pub(in super::super) fn take(&mut self) -> Option<Offsets> {
         if self.is_under_way() || self.queued.is_empty() {
