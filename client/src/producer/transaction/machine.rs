@@ -362,7 +362,6 @@ impl Machine {
         let Some(step) = self.choose(settled) else {
             return Next::Nothing;
         };
-        self.started |= !matches!(step, Step::Init(_));
         self.under_way = true;
         Next::Ask(step)
     }
@@ -418,6 +417,7 @@ impl Machine {
         if matches!(self.state, State::Dead(_)) {
             return None;
         }
+        self.started |= may_start(step, &answer);
         match answer {
             Ok(answer) => {
                 self.backoff.reset();
@@ -491,6 +491,26 @@ impl Machine {
         } else {
             State::Ready
         };
+    }
+}
+
+/// Whether the coordinator may know of the transaction after this. It takes no end of one that it
+/// does not know of.
+fn may_start(step: &Step, answer: &Result<Answer, Refusal>) -> bool {
+    let definite = match answer {
+        Ok(_) => false,
+        Err(Refusal::Again(Error::Refused { code, .. })) => matches!(
+            code,
+            ErrorCode::CoordinatorLoadInProgress | ErrorCode::UnknownTopicOrPartition
+        ),
+        Err(Refusal::Again(_)) => false,
+        Err(Refusal::Unfinished(_) | Refusal::Abortable(_) | Refusal::Fatal(_)) => true,
+    };
+    match step {
+        Step::Init(_) => false,
+        Step::AddPartitions(..) | Step::AddOffsets(..) => !definite,
+        // The group is added before its offsets are looked at.
+        Step::CommitOffsets(..) | Step::End { .. } => true,
     }
 }
 
