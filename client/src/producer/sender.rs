@@ -209,29 +209,23 @@ fn leads_elsewhere(verdict: &Verdict) -> bool {
     }
 }
 
+/// Asks for the leaders of topics, and pauses when some are missing: what is queued for those has
+/// them asked for again, and nothing else does.
 async fn refresh_metadata(shared: Arc<Shared>, topics: BTreeSet<Arc<str>>) {
-    let again = topics.clone();
-    if shared
-        .cluster
-        .refresh(&Topics::Named(topics), false)
-        .await
-        .is_err()
-    {
-        tokio::time::sleep(shared.cluster.config.retry_backoff).await;
-        shared.mark_stale(again);
+    let cluster = &shared.cluster;
+    let named = Topics::Named(topics.clone());
+    if cluster.refresh(&named, false).await.is_err() {
+        tokio::time::sleep(cluster.config.retry_backoff).await;
+        shared.mark_stale(topics);
         return;
     }
-    let metadata = shared.cluster.metadata();
-    let missing: BTreeSet<_> = again
-        .into_iter()
-        .filter(|topic| {
-            let known = metadata.topics.get(topic);
-            known.is_none_or(|topic| topic.leaders.iter().any(|leader| leader.node_id < 0))
-        })
-        .collect();
-    if !missing.is_empty() {
-        tokio::time::sleep(shared.cluster.config.retry_backoff).await;
-        shared.mark_stale(missing);
+    let metadata = cluster.metadata();
+    let is_complete = |topic: &Arc<str>| {
+        let known = metadata.topics.get(topic);
+        known.is_some_and(|topic| topic.leaders.iter().all(|leader| leader.node_id >= 0))
+    };
+    if !topics.iter().all(is_complete) {
+        tokio::time::sleep(cluster.config.retry_backoff).await;
     }
 }
 

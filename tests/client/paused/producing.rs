@@ -218,3 +218,23 @@ async fn a_batch_that_runs_out_of_time_does_not_take_down_those_in_the_same_requ
         1
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_not_there_is_asked_for_only_while_somebody_wants_it() {
+    let world = World::new(1).await;
+    let asked = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&asked);
+    let client = client(&world, move |request| {
+        if matches!(request, Request::Metadata(_)) {
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+        Fate::Pass
+    })
+    .await;
+    let producer = client.producer().build().await.unwrap();
+    let before = asked.load(Ordering::Relaxed);
+    let missing = ProducerRecord::new("missing").value("1");
+    producer.try_enqueue(missing).unwrap_err();
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(asked.load(Ordering::Relaxed), before + 1);
+}
