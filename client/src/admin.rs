@@ -46,18 +46,26 @@ impl Admin {
         Self { client }
     }
 
-    /// Sends `request` to the controller until it is answered.
+    /// Sends `request` to the controller until it is answered. Who that is may have changed when it
+    /// cannot be reached.
     async fn controller<R: RequestMessage + Clone>(
         &self,
         operation: &'static str,
         request: R,
     ) -> Result<R::Response, Error> {
         let cluster = self.client.cluster();
-        cluster
-            .retry(operation, cluster.deadline(), || async {
-                Ok(cluster.call_controller(request.clone(), i16::MAX).await?)
-            })
-            .await
+        let mut is_first = true;
+        let attempt = || {
+            let refresh = !std::mem::take(&mut is_first);
+            let request = request.clone();
+            async move {
+                if refresh {
+                    cluster.refresh(&Topics::none(), false).await?;
+                }
+                Ok(cluster.call_controller(request, i16::MAX).await?)
+            }
+        };
+        cluster.retry(operation, cluster.deadline(), attempt).await
     }
 
     /// Sends `request` to any broker until it is answered.
@@ -74,10 +82,13 @@ impl Admin {
             .await
     }
 
-    /// The brokers that are known.
-    fn nodes(&self) -> Vec<i32> {
-        let metadata = self.client.cluster().metadata();
-        metadata.brokers.keys().copied().collect()
+    /// The brokers that there are now.
+    async fn nodes(&self) -> Result<Vec<i32>, Error> {
+        let cluster = self.client.cluster();
+        let refresh = || async { Ok(cluster.refresh(&Topics::none(), false).await?) };
+        let deadline = cluster.deadline();
+        cluster.retry("Metadata", deadline, refresh).await?;
+        Ok(cluster.metadata().brokers.keys().copied().collect())
     }
 
     /// Sends `request` to one broker, in version `floor` or newer, until it gives an answer in

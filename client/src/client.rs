@@ -90,10 +90,9 @@ impl ClientBuilder {
             env,
             self.transport,
         )?);
-        let none = Topics::Named(std::collections::BTreeSet::new());
         cluster
             .retry("connecting", cluster.deadline(), || async {
-                Ok(cluster.refresh(&none, false).await?)
+                Ok(cluster.refresh(&Topics::none(), false).await?)
             })
             .await?;
         Ok(Client {

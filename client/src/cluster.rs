@@ -47,6 +47,13 @@ pub(crate) enum Topics {
     Identified(BTreeSet<Uuid>),
 }
 
+impl Topics {
+    /// Asks about the brokers only.
+    pub(crate) fn none() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
 /// What a broker coordinates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coordinated<'a> {

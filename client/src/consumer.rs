@@ -127,10 +127,7 @@ impl Shared {
         }
         state.phase = Phase::Closing;
         state.close_at = Some(self.cluster.env.now() + limit);
-        if self.config.enable_auto_commit && self.config.group_id.is_some() {
-            let offsets = state.to_commit();
-            state.commits.add(offsets, None);
-        }
+        state.commit_done();
         drop(state);
         self.driver.notify_one();
     }

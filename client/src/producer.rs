@@ -278,11 +278,7 @@ impl Shared {
         for outcome in &outcomes {
             self.interceptors.on_outcome(outcome);
         }
-        self.settled.send_if_modified(|settled| {
-            let changed = *settled != below;
-            *settled = below;
-            changed
-        });
+        tell_settled(&self.settled, below);
     }
 
     fn fail_queued(&self, error: &Error) {
@@ -537,7 +533,29 @@ impl Producer {
     }
 }
 
+/// Tells that all batches below are settled. Who looked earlier may tell later.
+fn tell_settled(settled: &watch::Sender<u64>, below: u64) {
+    settled.send_if_modified(|told| {
+        let changed = *told < below;
+        *told = below.max(*told);
+        changed
+    });
+}
+
 /// What a record takes of the buffer, as a semaphore counts it.
 fn permits(cost: usize) -> u32 {
     u32::try_from(cost).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_settled_stays_so_when_an_older_look_is_told_last() {
+        let settled = watch::Sender::new(0);
+        tell_settled(&settled, 2);
+        tell_settled(&settled, 1);
+        assert_eq!(*settled.borrow(), 2);
+    }
 }

@@ -1,5 +1,6 @@
 //! Consumers in the time of the test: hours pass in milliseconds. Only where there is no socket.
 
+mod brokers;
 mod cancel;
 mod faults;
 mod faulty;

@@ -94,7 +94,7 @@ impl Admin {
             types_filter: words(&filter.types),
         };
         let mut groups = Vec::new();
-        for node in self.nodes() {
+        for node in self.nodes().await? {
             let code = |response: &ottla_protocol::message::ListGroupsResponse| response.error_code;
             let response = self
                 .node("ListGroups", node, request.clone(), filter.floor(), code)

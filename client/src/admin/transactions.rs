@@ -143,7 +143,7 @@ impl Admin {
         };
         let operation = "ListTransactions";
         let mut listed = Vec::new();
-        for node in self.nodes() {
+        for node in self.nodes().await? {
             let code = |response: &ListTransactionsResponse| response.error_code;
             let response = self
                 .node(operation, node, request.clone(), filter.floor(), code)

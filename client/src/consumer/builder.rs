@@ -109,7 +109,7 @@ impl ConsumerBuilder {
         let membership = membership(&config, &cluster, now);
         let is_group = membership.is_some();
         let progress = Progress::new(config.max_poll_interval, config.max_poll_extension, now);
-        let mut state = State::new(membership, progress);
+        let mut state = State::new(membership, progress, is_group && config.enable_auto_commit);
         match self.start {
             Start::Nothing => {}
             Start::Topics(_) | Start::Pattern(_) if !is_group => {

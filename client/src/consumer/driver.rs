@@ -41,8 +41,6 @@ pub(super) struct Driver {
     /// Leaders have to be asked for.
     stale: bool,
     leaving: bool,
-    /// The application wants nothing of its group any more.
-    departing: bool,
     /// LeaveGroup requests under way.
     leaves: usize,
 }
@@ -106,7 +104,6 @@ pub(super) async fn run(shared: Arc<Shared>) {
         metadata_at: now,
         stale: false,
         leaving: false,
-        departing: false,
         leaves: 0,
         shared,
     };
@@ -181,30 +178,20 @@ impl Driver {
             self.stale = true;
             self.metadata.at = None;
             if !state.is_subscribed() {
-                self.departing = true;
+                state.departing = true;
                 state.stop_reading();
-                self.commit_done(state);
-            } else if std::mem::take(&mut self.departing) {
-                // What it had is not read any more: it begins anew.
-                self.tick(state, Input::Leave, now);
+                state.commit_done();
             }
         }
         // What was done is committed while the group still takes it.
-        if self.departing && state.commits.is_idle() {
-            self.departing = false;
-            if !state.is_subscribed() {
-                self.tick(state, Input::Leave, now);
-            }
+        if state.departing && state.commits.is_idle() {
+            state.departing = false;
+            self.tick(state, Input::Leave, now);
+            // Who subscribes again begins anew, as what it had is not read any more.
+            self.stale = true;
+            self.metadata.at = None;
         }
-    }
-
-    /// Commits what was acknowledged, if that is to happen by itself.
-    fn commit_done(&self, state: &mut State) {
-        let config = &self.shared.config;
-        if config.enable_auto_commit && config.group_id.is_some() {
-            let offsets = state.to_commit();
-            state.commits.add(offsets, None);
-        }
+        state.tell_departed();
     }
 
     fn watch_progress(&mut self, state: &mut State, now: Instant) -> Option<Instant> {
@@ -269,7 +256,12 @@ impl Driver {
                 held.seek,
             ))
         };
-        let wanted: Vec<_> = state.partitions.iter().filter_map(find).collect();
+        // What is being committed has to be found.
+        let settled = |(partition, find, ..): &(TopicPartition, Find, u64, u64)| {
+            *find != Find::Committed || !state.commits.holds(partition)
+        };
+        let wanted = state.partitions.iter().filter_map(find);
+        let wanted: Vec<_> = wanted.filter(settled).collect();
         if wanted.is_empty() {
             return None;
         }
@@ -301,7 +293,7 @@ impl Driver {
         }
         if self.auto_commit_at <= now {
             self.auto_commit_at = now + config.auto_commit_interval;
-            self.commit_done(state);
+            state.commit_done();
         }
         Some(self.auto_commit_at)
     }
@@ -312,7 +304,7 @@ impl Driver {
             return;
         }
         if !state.announcements.begin_commit() {
-            self.commit_done(state);
+            state.commit_done();
         }
         if state.commits.is_idle() {
             self.tick(state, Input::Released, now);

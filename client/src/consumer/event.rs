@@ -19,7 +19,8 @@ pub enum Event {
     /// The group wants these partitions back.
     Revoking(Revoking),
     /// These partitions belong to others now, or may: what was read of them and not committed is
-    /// read again by someone else. There was no time to give them back.
+    /// read again by someone else. There was no time to give them back, or the application has
+    /// asked for something else.
     Lost(Vec<TopicPartition>),
     /// No progress was made on records for `max.poll.interval.ms`, so the consumer left its
     /// group. [`Lost`](Self::Lost) names the partitions; the consumer joins again now.

@@ -167,8 +167,9 @@ impl ConsumerHandle {
         Ok(())
     }
 
-    /// Reads exactly these partitions from now on, whatever others read. Those that were read
-    /// before go on where they are.
+    /// Reads exactly these partitions from now on, whatever others read. Those that were assigned
+    /// so before go on where they are. [`Event::Lost`](super::Event::Lost) names those that are not
+    /// read any more, after a last commit if `enable.auto.commit` says so.
     ///
     /// # Errors
     /// [`Error::Closed`].

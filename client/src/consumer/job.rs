@@ -37,6 +37,8 @@ pub(super) struct Round {
     pub(super) protocol: StrBytes,
     pub(super) strategy: AssignmentStrategy,
     pub(super) members: Vec<Member>,
+    /// The leader's assignment of before still holds (KIP-814).
+    pub(super) skip_assignment: bool,
 }
 
 fn lost(error: CallError) -> Failure {
@@ -118,11 +120,11 @@ fn joined(
     let joined = Joined {
         generation_id: response.generation_id,
         is_leader: response.leader == response.member_id,
-        skip_assignment: response.skip_assignment,
         member_id: response.member_id.to_string(),
     };
     let round = Round {
         members: members.collect(),
+        skip_assignment: response.skip_assignment,
         protocol,
         strategy,
     };
@@ -167,7 +169,8 @@ pub(super) fn by_topic<'a>(
     topics.into_iter().map(topic).collect()
 }
 
-/// Divides the partitions of all topics that members want; also gives what it divided by.
+/// Divides the partitions of all topics that members want, unless what was divided before still
+/// holds; also gives what it divided by, which the leader has to watch in any case.
 pub(super) async fn divide_among(
     shared: &Shared,
     round: &Round,
@@ -183,7 +186,12 @@ pub(super) async fn divide_among(
         .refresh(&Topics::Named(topics.clone()), false)
         .await;
     let counts = partition_counts(shared, &topics);
-    let division = divide(round.strategy, &round.members, &counts);
+    if round.skip_assignment {
+        return (Vec::new(), counts);
+    }
+    let there = counts.iter().filter(|(_, count)| **count > 0);
+    let there = there.map(|(topic, count)| (Arc::clone(topic), *count));
+    let division = divide(round.strategy, &round.members, &there.collect());
     let assignment = |(member_id, partitions): (String, Vec<TopicPartition>)| {
         let assignment = ConsumerProtocolAssignment {
             assigned_partitions: by_topic(&partitions),
@@ -197,14 +205,16 @@ pub(super) async fn divide_among(
     (division.into_iter().map(assignment).collect(), counts)
 }
 
-/// How many partitions these topics have, as far as is known.
+/// How many partitions these topics have, as far as is known. One that is not there has none, so
+/// that its creation is a change.
 pub(super) fn partition_counts(shared: &Shared, topics: &BTreeSet<Arc<str>>) -> PartitionCounts {
     let metadata = shared.cluster.metadata();
     let count = |topic: &Arc<str>| {
-        let known = metadata.topics.get(topic)?;
-        Some((Arc::clone(topic), i32::try_from(known.leaders.len()).ok()?))
+        let known = metadata.topics.get(topic);
+        let count = known.map_or(0, |topic| topic.leaders.len());
+        (Arc::clone(topic), i32::try_from(count).unwrap_or(i32::MAX))
     };
-    topics.iter().filter_map(count).collect()
+    topics.iter().map(count).collect()
 }
 
 /// Tells the division, or nothing, and learns one's own part.

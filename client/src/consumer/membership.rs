@@ -49,8 +49,6 @@ pub(super) struct Joined {
     pub(super) generation_id: i32,
     pub(super) member_id: String,
     pub(super) is_leader: bool,
-    /// The leader's assignment of before still holds.
-    pub(super) skip_assignment: bool,
 }
 
 /// What happened. A machine passes over what is of the other protocol.

@@ -77,6 +77,8 @@ pub(super) struct State {
     /// Told once, as the last thing.
     failure: Option<Error>,
     pub(super) commits: Commits,
+    /// What is acknowledged is committed by itself.
+    auto_commit: bool,
     pub(super) progress: Progress,
     /// Partitions on which the application is to make progress.
     waited_for: usize,
@@ -90,6 +92,12 @@ pub(super) struct State {
     pub(super) returned: bool,
     /// The application wants something else.
     pub(super) resubscribed: bool,
+    /// The application wants nothing more of what its group gave: the member leaves before anything
+    /// else, once what was done is committed.
+    pub(super) departing: bool,
+    /// Partitions that the application chose and does not want any more, until what was done of
+    /// them is committed.
+    departed: BTreeSet<TopicPartition>,
     /// When the consumer ends, whatever is left.
     pub(super) close_at: Option<Instant>,
     /// What the member had after the last rebalance, and in which generation.
@@ -101,7 +109,11 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(membership: Option<Membership>, progress: Progress) -> Self {
+    pub(super) fn new(
+        membership: Option<Membership>,
+        progress: Progress,
+        auto_commit: bool,
+    ) -> Self {
         Self {
             phase: Phase::Running,
             subscription: Subscription::None,
@@ -112,6 +124,7 @@ impl State {
             errors: VecDeque::new(),
             failure: None,
             commits: Commits::default(),
+            auto_commit,
             progress,
             waited_for: 0,
             wake: false,
@@ -119,6 +132,8 @@ impl State {
             late: false,
             returned: false,
             resubscribed: false,
+            departing: false,
+            departed: BTreeSet::new(),
             close_at: None,
             last_owned: (BTreeSet::new(), -1),
             divided: PartitionCounts::new(),
@@ -136,9 +151,9 @@ impl State {
 
     /// Wants something else from now on.
     pub(super) fn subscribe(&mut self, subscription: Subscription) {
-        if matches!(self.subscription, Subscription::Assigned) {
+        if self.is_assigned() {
             // What the group gives comes on its own.
-            self.remove_all();
+            self.give_up(|_| true);
         }
         self.subscription = subscription;
         self.resubscribed = true;
@@ -146,38 +161,66 @@ impl State {
 
     /// Hands out nothing more of what the group gave.
     pub(super) fn stop_reading(&mut self) {
-        if !matches!(self.subscription, Subscription::Assigned) {
+        if !self.is_assigned() {
             self.partitions.values_mut().for_each(Partition::revoke);
         }
     }
 
     /// Reads exactly these partitions from now on.
     pub(super) fn assign(&mut self, partitions: BTreeSet<TopicPartition>) {
-        if matches!(self.subscription, Subscription::Assigned) {
-            let gone = self.partitions.keys();
-            let gone: Vec<_> = gone
-                .filter(|held| !partitions.contains(held))
-                .cloned()
-                .collect();
-            for partition in &gone {
-                self.remove(partition);
-            }
+        if self.is_assigned() {
+            self.give_up(|held| !partitions.contains(held));
         } else {
-            self.remove_all();
+            // The application is told when the member has left.
+            self.departing = true;
+            self.commit_done();
+            let all: Vec<_> = self.partitions.keys().cloned().collect();
+            all.iter().for_each(|partition| self.forget(partition));
         }
         self.subscription = Subscription::Assigned;
         self.resubscribed = true;
         for partition in partitions {
+            self.departed.remove(&partition);
             if !self.partitions.contains_key(&partition) {
                 self.add(partition, Find::Committed);
             }
         }
     }
 
-    fn remove_all(&mut self) {
-        let all: Vec<_> = self.partitions.keys().cloned().collect();
-        for partition in &all {
-            self.remove(partition);
+    /// Whether the application decides what is read, partition by partition.
+    fn is_assigned(&self) -> bool {
+        matches!(self.subscription, Subscription::Assigned)
+    }
+
+    /// Reads those of the chosen partitions no longer that are `gone`. What was done of them is
+    /// still committed.
+    fn give_up(&mut self, gone: impl Fn(&TopicPartition) -> bool) {
+        self.commit_done();
+        let held = self.partitions.keys();
+        let gone: Vec<_> = held.filter(|held| gone(held)).cloned().collect();
+        for partition in gone {
+            self.forget(&partition);
+            self.departed.insert(partition);
+        }
+    }
+
+    /// Whether the application chose this partition and a commit of it is still to come.
+    pub(super) fn is_departed(&self, partition: &TopicPartition) -> bool {
+        self.departed.contains(partition)
+    }
+
+    /// Tells of what was given up, once that is committed.
+    pub(super) fn tell_departed(&mut self) {
+        let commits = &self.commits;
+        let done = self.departed.extract_if(.., |gone| !commits.holds(gone));
+        self.announcements.gave_up(done);
+    }
+
+    /// Commits what was acknowledged, if that is to happen by itself.
+    pub(super) fn commit_done(&mut self) {
+        if self.auto_commit {
+            let offsets = self.to_commit();
+            self.commits.add(offsets, None);
         }
     }
 
@@ -187,13 +230,28 @@ impl State {
         self.partitions.insert(partition, new);
     }
 
-    /// Forgets a partition; what was handed out of it can no longer be acknowledged.
+    /// Forgets a partition that may be somebody else's now.
     pub(super) fn remove(&mut self, partition: &TopicPartition) {
+        self.forget(partition);
+        self.commits.fence(partition);
+    }
+
+    /// Forgets a partition; what was handed out of it can no longer be acknowledged.
+    fn forget(&mut self, partition: &TopicPartition) {
         let removed = self.partitions.remove(partition);
         if removed.is_some_and(|held| held.is_waited_for()) {
             self.waited_for -= 1;
         }
-        self.commits.fence(partition);
+    }
+
+    /// Forgets what the group takes away. While the member leaves, the application may already
+    /// have chosen the same partitions: those stay.
+    fn remove_of_group(&mut self, partitions: &BTreeSet<TopicPartition>) {
+        if !self.is_assigned() {
+            partitions
+                .iter()
+                .for_each(|partition| self.remove(partition));
+        }
     }
 
     /// Changes a partition that is read.
@@ -217,25 +275,31 @@ impl State {
 
     /// The group gave these partitions to this member.
     pub(super) fn assigned(&mut self, partitions: BTreeSet<TopicPartition>) {
-        for partition in &partitions {
-            self.add(partition.clone(), Find::Committed);
+        let again = self
+            .departed
+            .extract_if(.., |gone| partitions.contains(gone));
+        self.announcements.gave_up(again);
+        if !self.is_assigned() {
+            for partition in &partitions {
+                self.add(partition.clone(), Find::Committed);
+            }
         }
         self.announcements.assigned(partitions);
     }
 
     /// These partitions are gone without having been given back.
     pub(super) fn lost(&mut self, partitions: &BTreeSet<TopicPartition>) {
-        for partition in partitions {
-            self.remove(partition);
-        }
+        self.remove_of_group(partitions);
         self.announcements.lost(partitions);
     }
 
     /// The application has to give these back before they are released.
     pub(super) fn revoking(&mut self, partitions: &BTreeSet<TopicPartition>, deadline: Instant) {
-        for partition in partitions {
-            if let Some(partition) = self.partitions.get_mut(partition) {
-                partition.revoke();
+        if !self.is_assigned() {
+            for partition in partitions {
+                if let Some(partition) = self.partitions.get_mut(partition) {
+                    partition.revoke();
+                }
             }
         }
         self.announcements.revoking(partitions, deadline);
@@ -243,9 +307,7 @@ impl State {
 
     /// These partitions are not the member's any more.
     pub(super) fn released(&mut self, partitions: &BTreeSet<TopicPartition>) {
-        for partition in partitions {
-            self.remove(partition);
-        }
+        self.remove_of_group(partitions);
         self.announcements.released();
     }
 

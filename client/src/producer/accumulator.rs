@@ -273,7 +273,7 @@ impl Accumulator {
         }
         for batch in batches {
             memory += batch.memory;
-            self.leaves_gap(&batch);
+            self.gave_up(&batch, error);
             self.fail(&batch, error.clone());
             self.settled(batch.id);
         }
@@ -407,6 +407,7 @@ impl Queue {
             numbers: None,
             attempts: 0,
             may_have_been_written: false,
+            expired: None,
         }
     }
 

@@ -47,6 +47,8 @@ pub(super) struct Batch {
     pub(super) attempts: u32,
     /// A request with this batch was sent and its outcome is unknown.
     pub(super) may_have_been_written: bool,
+    /// Who waits was told that it failed while it was still in flight.
+    pub(super) expired: Option<DeliveryError>,
 }
 
 impl Batch {
@@ -103,6 +105,7 @@ impl Batch {
                 ..numbers
             }),
             may_have_been_written: false,
+            expired: None,
             width,
             memory,
             ..self
@@ -117,8 +120,21 @@ impl Batch {
         Ok([first, second])
     }
 
-    /// Tells those who wait that the records were not acknowledged.
+    /// Its time is up, and no answer is there. What comes of it later counts for its number only.
+    pub(super) fn expire(&mut self, sent: bool) {
+        self.may_have_been_written |= sent;
+        let error = self.fail(Error::Timeout {
+            operation: "delivery",
+            reason: "no answer in time".to_owned(),
+        });
+        self.expired = Some(error);
+    }
+
+    /// Tells those who wait that the records were not acknowledged, unless that was done.
     pub(super) fn fail(&self, error: Error) -> DeliveryError {
+        if let Some(told) = &self.expired {
+            return told.clone();
+        }
         let error = DeliveryError {
             error,
             may_have_been_written: self.may_have_been_written,

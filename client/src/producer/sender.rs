@@ -1,8 +1,9 @@
 //! Shell. The task of a producer: sends what the accumulator gives, feeds back what returns.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -21,6 +22,7 @@ use super::transaction::machine::{Answer, Next, Protocol, Refusal, Step};
 use super::transaction::step::{self, PRODUCE_V1, PRODUCE_V2};
 use crate::cluster::Topics;
 use crate::config::Acks;
+use crate::connection::Connection;
 use crate::env::millis_i32;
 use crate::error::{CallError, Error, check};
 use crate::transport::BoxFuture;
@@ -207,29 +209,23 @@ fn leads_elsewhere(verdict: &Verdict) -> bool {
     }
 }
 
+/// Asks for the leaders of topics, and pauses when some are missing: what is queued for those has
+/// them asked for again, and nothing else does.
 async fn refresh_metadata(shared: Arc<Shared>, topics: BTreeSet<Arc<str>>) {
-    let again = topics.clone();
-    if shared
-        .cluster
-        .refresh(&Topics::Named(topics), false)
-        .await
-        .is_err()
-    {
-        tokio::time::sleep(shared.cluster.config.retry_backoff).await;
-        shared.mark_stale(again);
+    let cluster = &shared.cluster;
+    let named = Topics::Named(topics.clone());
+    if cluster.refresh(&named, false).await.is_err() {
+        tokio::time::sleep(cluster.config.retry_backoff).await;
+        shared.mark_stale(topics);
         return;
     }
-    let metadata = shared.cluster.metadata();
-    let missing: BTreeSet<_> = again
-        .into_iter()
-        .filter(|topic| {
-            let known = metadata.topics.get(topic);
-            known.is_none_or(|topic| topic.leaders.iter().any(|leader| leader.node_id < 0))
-        })
-        .collect();
-    if !missing.is_empty() {
-        tokio::time::sleep(shared.cluster.config.retry_backoff).await;
-        shared.mark_stale(missing);
+    let metadata = cluster.metadata();
+    let is_complete = |topic: &Arc<str>| {
+        let known = metadata.topics.get(topic);
+        known.is_some_and(|topic| topic.leaders.iter().all(|leader| leader.node_id >= 0))
+    };
+    if !topics.iter().all(is_complete) {
+        tokio::time::sleep(cluster.config.retry_backoff).await;
     }
 }
 
@@ -252,10 +248,52 @@ async fn init_producer_id(shared: Arc<Shared>) -> Result<Identity, Error> {
 
 /// Sends one request and gives every batch its verdict.
 async fn send(shared: Arc<Shared>, node: i32, mut batches: Vec<Batch>) -> Returned {
+    let timeout = shared.config.request_timeout;
+    let connecting = tokio::time::timeout(timeout, shared.cluster.node(node, shared.lane));
+    let connection = match while_in_time(&mut batches, false, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return (node, unanswered(batches, &error)),
+        Err(_) => return (node, unanswered(batches, &no_connection())),
+    };
+    let (expired, batches) = batches
+        .into_iter()
+        .partition(|batch| batch.expired.is_some());
+    let mut returned = unanswered(expired, &no_connection());
+    if !batches.is_empty() {
+        returned.extend(send_over(&shared, &connection, batches).await);
+    }
+    (node, returned)
+}
+
+/// Waits for `answer`, to what may have been sent or not. Batches whose time is up meanwhile fail,
+/// and the others go on.
+async fn while_in_time<T>(batches: &mut [Batch], sent: bool, answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
+    loop {
+        let waiting = batches.iter().filter(|batch| batch.expired.is_none());
+        let deadline = waiting.map(|batch| batch.deadline).min();
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                let waiting = batches.iter_mut().filter(|batch| batch.expired.is_none());
+                let late = waiting.filter(|batch| Some(batch.deadline) <= deadline);
+                late.for_each(|batch| batch.expire(sent));
+            }
+        }
+    }
+}
+
+/// Sends one request over a connection and gives every batch its verdict.
+async fn send_over(
+    shared: &Shared,
+    connection: &Connection,
+    mut batches: Vec<Batch>,
+) -> Vec<(Batch, Verdict)> {
     let protocol = shared.protocol();
-    let (request, ids) = match build(&shared, &mut batches) {
+    let (request, ids) = match build(shared, &mut batches) {
         Ok(request) => request,
-        Err(error) => return (node, unanswered(batches, &CallError::unsent(error))),
+        Err(error) => return unanswered(batches, &CallError::unsent(error)),
     };
     // A topic without id can only be named by name.
     let cap = if ids { i16::MAX } else { BY_NAME };
@@ -263,51 +301,36 @@ async fn send(shared: Arc<Shared>, node: i32, mut batches: Vec<Batch>) -> Return
         Some(Protocol::V1) => cap.min(PRODUCE_V1),
         Some(Protocol::V2) | None => cap,
     };
-    let now = shared.cluster.env.now();
-    let deadline = batches
-        .iter()
-        .map(|batch| batch.deadline)
-        .min()
-        .unwrap_or(now);
-    let least = Duration::from_millis(1);
-    let left = deadline.saturating_duration_since(now).max(least);
-    let timeout = shared.config.request_timeout.min(left);
-    let connection = match tokio::time::timeout(left, shared.cluster.node(node, shared.lane)).await
-    {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return (node, unanswered(batches, &error)),
-        Err(_) => {
-            let error = Error::Unavailable("no connection in time".to_owned());
-            return (node, unanswered(batches, &CallError::unsent(error)));
-        }
-    };
     if protocol == Some(Protocol::V2) && connection.serves_less(ApiKey::Produce, PRODUCE_V2) {
         let error = Error::Unsupported("transactions that add partitions by themselves".to_owned());
-        return (node, unanswered(batches, &CallError::unsent(error)));
+        return unanswered(batches, &CallError::unsent(error));
     }
+    let timeout = shared.config.request_timeout;
     if shared.config.acks == Acks::None {
-        let sent = connection.send_unanswered(request, cap, timeout).await;
-        let verdicts = match sent {
-            Ok(()) => batches
-                .into_iter()
-                .map(|batch| {
-                    (
-                        batch,
-                        Verdict::Written {
-                            base_offset: -1,
-                            log_append_time: None,
-                        },
-                    )
-                })
-                .collect(),
+        let sent = connection.send_unanswered(request, cap, timeout);
+        return match while_in_time(&mut batches, true, sent).await {
+            Ok(()) => batches.into_iter().map(unacknowledged).collect(),
             Err(error) => unanswered(batches, &error),
         };
-        return (node, verdicts);
     }
-    match connection.call(request, cap, timeout).await {
-        Ok(response) => (node, verdicts(&shared, batches, &response)),
-        Err(error) => (node, unanswered(batches, &error)),
+    let answer = connection.call(request, cap, timeout);
+    match while_in_time(&mut batches, true, answer).await {
+        Ok(response) => verdicts(shared, batches, &response),
+        Err(error) => unanswered(batches, &error),
     }
+}
+
+/// A batch of which nobody tells whether it is in the log.
+fn unacknowledged(batch: Batch) -> (Batch, Verdict) {
+    let verdict = Verdict::Written {
+        base_offset: -1,
+        log_append_time: None,
+    };
+    (batch, verdict)
+}
+
+fn no_connection() -> CallError {
+    CallError::unsent(Error::Unavailable("no connection in time".to_owned()))
 }
 
 fn unanswered(batches: Vec<Batch>, error: &CallError) -> Vec<(Batch, Verdict)> {

@@ -157,7 +157,7 @@ impl Transaction {
         shared.accumulator.lock().flush();
         shared.wake.notify_one();
         shared
-            .until("commit", |machine| machine.has_ended(number))
+            .until("commit", |machine| machine.is_committed(number))
             .await
     }
 

@@ -1,6 +1,7 @@
 //! A broker some of whose answers are replaced or held back.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ottla_broker::InProcess;
 use ottla_protocol::StrBytes;
@@ -14,6 +15,8 @@ pub enum Fate {
     Pass,
     /// This is the answer, and the broker does not see it.
     Answer(Response),
+    /// The broker answers it after this time.
+    Late(Duration),
     /// There never is an answer.
     Silence,
 }
@@ -57,6 +60,13 @@ impl Connection for FaultyConnection {
         match fate {
             Fate::Pass => self.connection.call(request, api_version, client_id),
             Fate::Answer(response) => Box::pin(std::future::ready(Ok(Some(response)))),
+            Fate::Late(pause) => {
+                let answer = self.connection.call(request, api_version, client_id);
+                Box::pin(async move {
+                    tokio::time::sleep(pause).await;
+                    answer.await
+                })
+            }
             Fate::Silence => Box::pin(std::future::pending()),
         }
     }

@@ -175,3 +175,66 @@ async fn nothing_is_sent_for_as_long_as_the_broker_asks_for_a_pause() {
     let at = at.lock().unwrap();
     assert!(at[1] - at[0] >= seconds(7), "{:?}", at[1] - at[0]);
 }
+
+/// The first partition is refused until little time is left, and the answer to the last attempt is late.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_runs_out_of_time_does_not_take_down_those_in_the_same_request() {
+    let world = World::new(2).await;
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let (seen, start) = (Arc::clone(&requests), Instant::now());
+    let client = client(&world, move |request| {
+        let Request::Produce(request) = request else {
+            return Fate::Pass;
+        };
+        let partitions = &request.topic_data[0].partition_data;
+        let partitions: Vec<i32> = partitions.iter().map(|data| data.index).collect();
+        if start.elapsed() < seconds(8) {
+            return outcome(request, ErrorCode::NotLeaderOrFollower, 0);
+        }
+        seen.lock().unwrap().push(partitions);
+        Fate::Late(seconds(4))
+    })
+    .await;
+    let config = ProducerConfig::default().request_timeout(seconds(9));
+    let config = config
+        .delivery_timeout(seconds(10))
+        .enable_idempotence(false);
+    let producer = client.producer().config(config).build().await.unwrap();
+    let old = producer.enqueue(record("1").partition(0)).await.unwrap();
+    tokio::time::sleep(seconds(7)).await;
+    let new = producer.enqueue(record("2").partition(1)).await.unwrap();
+    let error = old.await.unwrap_err();
+    assert!(error.may_have_been_written, "{error}");
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert_eq!(new.await.unwrap().offset, Some(0));
+    assert_eq!(
+        requests
+            .lock()
+            .unwrap()
+            .iter()
+            .flatten()
+            .filter(|partition| **partition == 1)
+            .count(),
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_not_there_is_asked_for_only_while_somebody_wants_it() {
+    let world = World::new(1).await;
+    let asked = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&asked);
+    let client = client(&world, move |request| {
+        if matches!(request, Request::Metadata(_)) {
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+        Fate::Pass
+    })
+    .await;
+    let producer = client.producer().build().await.unwrap();
+    let before = asked.load(Ordering::Relaxed);
+    let missing = ProducerRecord::new("missing").value("1");
+    producer.try_enqueue(missing).unwrap_err();
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(asked.load(Ordering::Relaxed), before + 1);
+}

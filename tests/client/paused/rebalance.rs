@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use ottla_client::admin::CommittedOffset;
 use ottla_client::config::{AssignmentStrategy, ConsumerConfig, GroupProtocol};
-use ottla_client::consumer::{Acknowledged, Event};
+use ottla_client::consumer::{Acknowledged, Consumer, ConsumerBuilder, Event};
 use tokio::time::{Instant, sleep};
 
 use super::{World, assigned, drain, event, holds, manual, partitions, records, seconds, value};
@@ -14,9 +14,13 @@ with_each_protocol! {
     an_application_that_was_told_nothing_yet_does_not_hold_up_the_group,
     a_member_that_unsubscribes_commits_and_leaves,
     a_member_that_subscribes_again_at_once_reads_on,
+    a_member_that_assigns_and_subscribes_again_at_once_reads_on,
+    a_member_that_assigns_itself_what_it_had_reads_on,
+    partitions_that_are_not_assigned_any_more_are_committed_and_lost,
     a_member_that_leaves_is_replaced_at_once,
     a_static_member_comes_back_to_its_partitions_without_a_rebalance,
     new_partitions_of_a_topic_are_divided_too,
+    a_topic_that_is_created_after_its_consumer_joined_is_read,
     a_pattern_finds_topics_that_come_later,
 }
 
@@ -197,6 +201,19 @@ async fn new_partitions_of_a_topic_are_divided_too(protocol: GroupProtocol) {
     assert_eq!(holds(&mut consumer, 2).await, partitions([0, 1]));
 }
 
+async fn a_topic_that_is_created_after_its_consumer_joined_is_read(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
+    let patient = |config: ConsumerConfig| config.allow_auto_create_topics(false);
+    let builder = world.member().with(patient);
+    let builder = builder.subscribe([super::TOPIC, "later"]);
+    let mut consumer = builder.build().await.unwrap();
+    assert_eq!(assigned(&mut consumer).await, partitions([0]));
+    sleep(seconds(60)).await;
+    let topic = ottla_client::admin::NewTopic::new("later").partitions(1);
+    world.client.admin().create_topics([topic]).await.unwrap();
+    assert_eq!(&*holds(&mut consumer, 2).await[0].topic, "later");
+}
+
 async fn a_member_that_unsubscribes_commits_and_leaves(protocol: GroupProtocol) {
     let world = World::of(protocol, 1).await;
     world.produce(0, 0..1).await;
@@ -226,6 +243,57 @@ async fn a_member_that_subscribes_again_at_once_reads_on(protocol: GroupProtocol
         .iter()
         .all(|record| record.offset != 1)
     {}
+}
+
+/// A consumer that has acknowledged the first record of its only partition.
+async fn acknowledged(builder: ConsumerBuilder) -> Consumer {
+    let mut consumer = builder.build().await.unwrap();
+    let batch = records(&mut consumer).await;
+    consumer.ack(&batch);
+    consumer
+}
+
+async fn a_member_that_assigns_and_subscribes_again_at_once_reads_on(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
+    world.produce(0, 0..1).await;
+    let mut consumer = acknowledged(world.member()).await;
+    consumer.assign(partitions([0])).unwrap();
+    consumer.subscribe([super::TOPIC]).unwrap();
+    world.produce(0, 1..2).await;
+    assert_eq!(
+        records(&mut consumer).await.iter().next().unwrap().offset,
+        1
+    );
+}
+
+async fn a_member_that_assigns_itself_what_it_had_reads_on(protocol: GroupProtocol) {
+    let world = World::of(protocol, 1).await;
+    world.produce(0, 0..1).await;
+    let mut consumer = acknowledged(world.member()).await;
+    consumer.assign(partitions([0])).unwrap();
+    sleep(seconds(10)).await;
+    world.produce(0, 1..2).await;
+    assert_eq!(
+        records(&mut consumer).await.iter().next().unwrap().offset,
+        1
+    );
+}
+
+async fn partitions_that_are_not_assigned_any_more_are_committed_and_lost(protocol: GroupProtocol) {
+    type Change = fn(&Consumer);
+    let changes: [Change; 3] = [
+        |consumer| consumer.unsubscribe().unwrap(),
+        |consumer| consumer.assign(partitions([1])).unwrap(),
+        |consumer| consumer.subscribe(["other"]).unwrap(),
+    ];
+    for change in changes {
+        let world = World::of(protocol, 2).await;
+        world.produce(0, 0..1).await;
+        let mut consumer = acknowledged(world.member().assign(partitions([0]))).await;
+        change(&consumer);
+        assert!(matches!(event(&mut consumer).await, Event::Lost(lost) if lost == partitions([0])));
+        assert_eq!(committed(&world).await[&0], 1);
+    }
 }
 
 async fn a_pattern_finds_topics_that_come_later(protocol: GroupProtocol) {
@@ -265,6 +333,29 @@ async fn a_static_member_comes_back_to_its_partitions_without_a_rebalance(protoc
     assert_eq!(assigned(&mut second).await, b);
     assert_eq!(second.group_metadata().unwrap().generation_id, generation);
     assert_eq!(first.group_metadata().unwrap().generation_id, generation);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_static_leader_that_comes_back_notices_new_partitions() {
+    let world = World::new(1).await;
+    let start = async || {
+        let instance = Some("one".to_owned());
+        let builder = world
+            .member()
+            .with(|config| config.group_instance_id(instance));
+        builder.build().await.unwrap()
+    };
+    let mut consumer = start().await;
+    assigned(&mut consumer).await;
+    let generation = consumer.group_metadata().unwrap().generation_id;
+    consumer.close(seconds(5)).await.unwrap();
+    let mut consumer = start().await;
+    assigned(&mut consumer).await;
+    let back = consumer.group_metadata().unwrap().generation_id;
+    assert_eq!(back, generation, "nothing was divided again");
+    let admin = world.client.admin();
+    admin.create_partitions(super::TOPIC, 2).await.unwrap();
+    assert_eq!(holds(&mut consumer, 2).await, partitions([0, 1]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -142,7 +142,9 @@ impl Driver {
         if !succeeded {
             return;
         }
-        if let Some(topics) = topics {
+        if state.departing {
+            // The member leaves first.
+        } else if let Some(topics) = topics {
             self.tick(state, Input::Subscribed(topics), now);
         } else if let Subscription::BrokerPattern(pattern) = &state.subscription {
             let pattern = Arc::clone(pattern);
@@ -219,7 +221,8 @@ impl Driver {
                     }
                 },
             };
-            let kept = !subscribed || owned.contains(partition);
+            let chosen = !subscribed || state.departing || state.is_departed(partition);
+            let kept = chosen || owned.contains(partition);
             let outcome = outcome_of(partition, code, is_current, kept);
             if is_fencing(code) || is_passing(code) {
                 told = code;

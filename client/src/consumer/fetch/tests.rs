@@ -21,7 +21,11 @@ struct World {
 impl World {
     fn new(partitions: i32, limit: usize) -> Self {
         let now = Instant::now();
-        let mut state = State::new(None, Progress::new(Duration::MAX / 4, Duration::ZERO, now));
+        let mut state = State::new(
+            None,
+            Progress::new(Duration::MAX / 4, Duration::ZERO, now),
+            false,
+        );
         for number in 0..partitions {
             let partition = TopicPartition::new("t", number);
             state.add(partition.clone(), Find::Committed);

@@ -64,6 +64,11 @@ impl Announcements {
         }
     }
 
+    /// The application did not want these any more, and all of that is done.
+    pub(super) fn gave_up(&mut self, partitions: impl IntoIterator<Item = TopicPartition>) {
+        self.lost.extend(partitions);
+    }
+
     pub(super) fn revoking(&mut self, partitions: &BTreeSet<TopicPartition>, deadline: Instant) {
         let known = partitions.iter();
         let known: BTreeSet<_> = known

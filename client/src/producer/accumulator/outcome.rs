@@ -58,16 +58,7 @@ impl Accumulator {
                 }
                 queue.backoff.reset();
                 queue.not_before = None;
-                let done = done(&verdict);
-                let base_offset = match &done {
-                    Outcome::Written { base_offset, .. } => *base_offset,
-                    _ => -1,
-                };
-                batch.sendings.written(batch.partition, base_offset);
-                batch.slot.complete(done);
-                self.note(&batch, || {
-                    Ok(Some(base_offset).filter(|offset| *offset >= 0))
-                });
+                self.written(&batch, &verdict);
             }
             Next::Again => {
                 if is_unfinished(&verdict) {
@@ -107,8 +98,30 @@ impl Accumulator {
         memory
     }
 
+    /// A batch is in the log. If that is known too late for who waits for it, it has failed.
+    fn written(&mut self, batch: &Batch, verdict: &Verdict) {
+        if let Some(expired) = &batch.expired {
+            let error = expired.error.clone();
+            self.gave_up(batch, &error);
+            self.fail(batch, error);
+            return;
+        }
+        let done = done(verdict);
+        let base_offset = match &done {
+            Outcome::Written { base_offset, .. } => *base_offset,
+            _ => -1,
+        };
+        batch.sendings.written(batch.partition, base_offset);
+        batch.slot.complete(done);
+        self.note(
+            batch,
+            || Ok(Some(base_offset).filter(|offset| *offset >= 0)),
+        );
+    }
+
     fn judge(&mut self, batch: &mut Batch, verdict: &Verdict, now: Instant) -> Next {
-        let again = if batch.attempts <= self.config.retries && now < batch.deadline {
+        let in_time = now < batch.deadline && batch.expired.is_none();
+        let again = if batch.attempts <= self.config.retries && in_time {
             Next::Again
         } else {
             Next::Fail
@@ -122,7 +135,7 @@ impl Accumulator {
             Verdict::Refused {
                 code: ErrorCode::MessageTooLarge,
                 ..
-            } if batch.count > 1 => Next::Split,
+            } if batch.count > 1 && batch.expired.is_none() => Next::Split,
             Verdict::Refused {
                 code:
                     ErrorCode::OutOfOrderSequenceNumber

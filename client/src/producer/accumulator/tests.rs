@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::CallError;
+use crate::producer::transaction::machine::Protocol;
 
 const LEADERS: [Leader; 1] = [Leader {
     node_id: 1,
@@ -51,9 +52,13 @@ impl Bench {
     }
 
     fn append(&mut self, value: u32) -> Delivery {
+        self.append_in(None, value)
+    }
+
+    fn append_in(&mut self, transaction: Option<u64>, value: u32) -> Delivery {
         let record = ProducerRecord::new("t").value(value.to_be_bytes().to_vec());
         let incoming = Incoming {
-            transaction: None,
+            transaction,
             record: &record,
             sending: &Sending::default(),
         };
@@ -298,6 +303,54 @@ fn a_record_whose_request_was_lost_may_have_been_written() {
         panic!("not failed")
     };
     assert!(!error.may_have_been_written, "{error}");
+}
+
+#[test]
+fn a_batch_that_was_written_too_late_has_failed_and_the_numbers_go_on() {
+    let mut bench = Bench::new(tiny());
+    let deliveries = [bench.append(1), bench.append(2)];
+    bench.drain();
+    let mut late = bench.flying.pop().unwrap();
+    let written = bench.serve(&mut late);
+    late.expire(true);
+    bench.complete(late, written);
+    bench.drain();
+    let mut next = bench.flying.pop().unwrap();
+    let written = bench.serve(&mut next);
+    bench.complete(next, written);
+    let [late, next] = deliveries.map(poll);
+    assert!(matches!(late, Poll::Ready(Err(error)) if error.may_have_been_written));
+    assert!(matches!(next, Poll::Ready(Ok(_))));
+    assert_eq!((bench.epoch, bench.next_sequence), (0, 2));
+    assert_eq!(bench.accumulator.settled_below(), 2);
+}
+
+/// The producer closes and does not wait any longer.
+#[test]
+fn a_transaction_that_lost_a_queued_record_is_not_committed() {
+    let mut bench = Bench::new(tiny().transactional_id(Some("x".to_owned())));
+    let identity = Identity {
+        producer_id: 7,
+        epoch: 0,
+    };
+    let answer = Ok(Answer::Is(identity, Protocol::V2));
+    let (now, step) = (bench.now, Step::Init(None));
+    bench.accumulator.step_answered(&step, answer, now, 0.5);
+    let machine = bench.accumulator.transactions.as_mut().unwrap();
+    let number = machine.begin().unwrap().unwrap();
+    let [sent, queued] = [1, 2].map(|value| bench.append_in(Some(number), value));
+    bench.drain();
+    let machine = bench.accumulator.transactions.as_mut().unwrap();
+    machine.commit(number).unwrap();
+    bench.accumulator.abort(&Error::Closed);
+    assert!(matches!(poll(queued), Poll::Ready(Err(_))));
+    let mut batch = bench.flying.pop().unwrap();
+    let written = bench.serve(&mut batch);
+    bench.complete(batch, written);
+    assert!(matches!(poll(sent), Poll::Ready(Ok(_))));
+    assert_eq!(bench.accumulator.next_step(bench.now), Next::Nothing);
+    let machine = bench.accumulator.transactions.as_mut().unwrap();
+    assert!(machine.commit(number).unwrap_err().is_abortable());
 }
 
 proptest! {

@@ -112,6 +112,8 @@ pub(in crate::producer) struct Machine {
     started: bool,
     /// A sequence number was used up and its batch given up.
     gap: bool,
+    /// Nothing of the transaction that is open, or else was last, counts.
+    aborted: bool,
     to_add: BTreeSet<TopicPartition>,
     added: BTreeSet<TopicPartition>,
     groups: BTreeSet<String>,
@@ -134,6 +136,7 @@ impl Machine {
             number: 0,
             started: false,
             gap: false,
+            aborted: false,
             to_add: BTreeSet::new(),
             added: BTreeSet::new(),
             groups: BTreeSet::new(),
@@ -171,6 +174,7 @@ impl Machine {
             State::Initializing | State::Committing | State::Aborting => None,
             State::Ready => {
                 self.number += 1;
+                self.aborted = false;
                 self.state = State::Open;
                 Some(Ok(self.number))
             }
@@ -267,6 +271,7 @@ impl Machine {
             State::Open | State::Broken(_) if number == self.number => {
                 self.offsets.clear();
                 self.to_add.clear();
+                self.aborted = true;
                 self.state = State::Aborting;
             }
             State::Committing if number == self.number => {
@@ -291,6 +296,14 @@ impl Machine {
         }
     }
 
+    /// As [`has_ended`](Self::has_ended), of one that was to be committed: a producer that closes
+    /// may have aborted it instead.
+    pub(in crate::producer) fn is_committed(&self, number: u64) -> Option<Result<(), Error>> {
+        let ended = self.has_ended(number)?;
+        let aborted = ended.is_ok() && number == self.number && self.aborted;
+        Some(if aborted { Err(was_aborted()) } else { ended })
+    }
+
     /// Nothing more can come.
     pub(in crate::producer) fn is_over(&self) -> bool {
         matches!(self.state, State::Dead(_))
@@ -300,7 +313,7 @@ impl Machine {
     pub(in crate::producer) fn refuses(&self) -> Option<Error> {
         match &self.state {
             State::Broken(error) | State::Dead(error) => Some(error.clone()),
-            State::Aborting => Some(Error::Abortable("the transaction was aborted".to_owned())),
+            State::Aborting => Some(was_aborted()),
             _ => None,
         }
     }
@@ -349,7 +362,6 @@ impl Machine {
         let Some(step) = self.choose(settled) else {
             return Next::Nothing;
         };
-        self.started |= !matches!(step, Step::Init(_));
         self.under_way = true;
         Next::Ask(step)
     }
@@ -405,6 +417,7 @@ impl Machine {
         if matches!(self.state, State::Dead(_)) {
             return None;
         }
+        self.started |= may_start(step, &answer);
         match answer {
             Ok(answer) => {
                 self.backoff.reset();
@@ -479,6 +492,30 @@ impl Machine {
             State::Ready
         };
     }
+}
+
+/// Whether the coordinator may know of the transaction after this. It takes no end of one that it
+/// does not know of.
+fn may_start(step: &Step, answer: &Result<Answer, Refusal>) -> bool {
+    let definite = match answer {
+        Ok(_) => false,
+        Err(Refusal::Again(Error::Refused { code, .. })) => matches!(
+            code,
+            ErrorCode::CoordinatorLoadInProgress | ErrorCode::UnknownTopicOrPartition
+        ),
+        Err(Refusal::Again(_)) => false,
+        Err(Refusal::Unfinished(_) | Refusal::Abortable(_) | Refusal::Fatal(_)) => true,
+    };
+    match step {
+        Step::Init(_) => false,
+        Step::AddPartitions(..) | Step::AddOffsets(..) => !definite,
+        // The group is added before its offsets are looked at.
+        Step::CommitOffsets(..) | Step::End { .. } => true,
+    }
+}
+
+fn was_aborted() -> Error {
+    Error::Abortable("the transaction was aborted".to_owned())
 }
 
 /// What a code that a coordinator gives to a step means.

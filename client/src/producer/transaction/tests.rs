@@ -243,6 +243,52 @@ fn a_failure_breaks_the_transaction_until_it_is_aborted() {
 }
 
 #[test]
+fn a_commit_that_a_closing_producer_turned_into_an_abort_does_not_succeed() {
+    let mut bench = Bench::open(Protocol::V2);
+    bench.machine.commit(1).unwrap();
+    bench.machine.fail(abortable());
+    bench.machine.abandon();
+    assert_eq!(bench.answer(Ok(Answer::Done)), end(Protocol::V2, false));
+    assert!(matches!(bench.machine.is_committed(1), Some(Err(_))));
+}
+
+#[test]
+fn a_transaction_to_which_nothing_could_be_added_ends_without_a_request() {
+    for code in [
+        ErrorCode::TopicAuthorizationFailed,
+        ErrorCode::ConcurrentTransactions,
+        ErrorCode::UnknownTopicOrPartition,
+    ] {
+        let mut bench = Bench::ready(Protocol::V1);
+        bench.begin();
+        bench.machine.admit(1, partition()).unwrap();
+        bench.answer(Err(classify("AddPartitionsToTxn", code, None)));
+        bench.machine.abort(1).unwrap();
+        bench.now += Duration::from_secs(1);
+        assert!(bench.asks_nothing(), "{code:?}");
+        assert_eq!(bench.machine.has_ended(1), Some(Ok(())));
+        assert_eq!(bench.begin(), 2);
+    }
+}
+
+#[test]
+fn a_transaction_to_which_something_may_have_been_added_is_ended() {
+    let lost = Refusal::Again(Error::Unavailable("reset".to_owned()));
+    for refusal in [
+        lost,
+        classify("AddPartitionsToTxn", ErrorCode::NotCoordinator, None),
+    ] {
+        let mut bench = Bench::ready(Protocol::V1);
+        bench.begin();
+        bench.machine.admit(1, partition()).unwrap();
+        bench.answer(Err(refusal));
+        bench.machine.abort(1).unwrap();
+        bench.now += Duration::from_secs(1);
+        assert_eq!(bench.answer(Ok(Answer::Done)), end(Protocol::V1, false));
+    }
+}
+
+#[test]
 fn in_the_first_protocol_a_gap_in_the_numbers_needs_another_epoch() {
     let mut bench = Bench::open(Protocol::V1);
     bench.machine.leaves_gap();

@@ -42,7 +42,7 @@ impl ClassicMember {
                 self.generation_id = joined.generation_id;
                 self.member_id = joined.member_id;
                 self.is_leader = joined.is_leader;
-                if joined.is_leader && !joined.skip_assignment {
+                if joined.is_leader {
                     self.state = State::Dividing;
                     self.effects.push(Effect::Divide(self.attempt));
                 } else {

@@ -73,7 +73,6 @@ impl World {
             generation_id: 1,
             member_id: "m".to_owned(),
             is_leader: leader,
-            skip_assignment: false,
         };
         Input::Joined(self.attempt(), Ok(joined))
     }
@@ -142,19 +141,6 @@ fn the_leader_divides_before_it_syncs() {
     let mut world = World::eager().joining();
     assert_eq!(world.tell(world.joined(true)), [Effect::Divide(1)]);
     assert_eq!(world.tell(Input::Divided(1)), [Effect::Sync(1)]);
-}
-
-#[test]
-fn a_static_leader_that_is_told_to_skip_the_assignment_does_not_divide() {
-    let mut world = World::with(AssignmentStrategy::Range, Some("i")).joining();
-    let joined = Joined {
-        generation_id: 1,
-        member_id: "m".to_owned(),
-        is_leader: true,
-        skip_assignment: true,
-    };
-    assert_eq!(world.tell(Input::Joined(1, Ok(joined))), [Effect::Sync(1)]);
-    assert!(world.member.is_leader);
 }
 
 #[test]
