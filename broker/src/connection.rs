@@ -4,6 +4,7 @@
 //! may wait, and how many bytes they may hold, is bounded.
 
 mod incoming;
+mod input_budget;
 mod outgoing;
 
 use std::net::SocketAddr;
@@ -20,12 +21,13 @@ use ottla_protocol::{ApiKey, Frame, Response, StrBytes, decode_request, encode_r
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::core::Core;
 use crate::handler::api_versions;
 use crate::service::{self, Answer, Context};
 use incoming::{Incoming, InputError};
+pub(crate) use input_budget::InputBudget;
+use input_budget::Share;
 use outgoing::Outgoing;
 
 /// Requests of one connection that may wait for their answers. Clients send five at the most
@@ -59,7 +61,7 @@ struct Finished {
     api_version: i16,
     correlation_id: i32,
     /// Input bytes that the request holds until it is answered.
-    _held: Option<OwnedSemaphorePermit>,
+    _held: Share,
 }
 
 impl Finished {
@@ -91,7 +93,7 @@ pub(crate) async fn serve(
     core: Arc<Core>,
     stream: TcpStream,
     peer: SocketAddr,
-    input_bytes: Arc<Semaphore>,
+    input_budget: InputBudget,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
@@ -99,7 +101,7 @@ pub(crate) async fn serve(
     let local = stream.local_addr().ok();
     let (reader, writer) = stream.into_split();
     let connection = Connection {
-        incoming: Incoming::new(reader, input_bytes, &core.config),
+        incoming: Incoming::new(reader, input_budget, &core.config),
         core,
         writer,
         waiting: FuturesOrdered::new(),
@@ -221,7 +223,7 @@ impl Connection {
             answer,
             api_version: 0,
             correlation_id: 0,
-            _held: None,
+            _held: Share::default(),
         };
         self.waiting.push_back(Box::pin(std::future::ready(last)));
         Ok(())

@@ -10,11 +10,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::connection;
+use crate::connection::{self, InputBudget};
 use crate::core::Core;
 
 /// Pause after a failure to accept, as when descriptors have run out.
@@ -78,7 +77,7 @@ impl Drop for Seat {
 impl Server {
     /// Accepts until the broker drains or stops.
     pub(crate) async fn run(self) {
-        let input_bytes = Arc::new(Semaphore::new(self.core.config.queued_max_request_bytes));
+        let input_budget = InputBudget::new(self.core.config.queued_max_request_bytes);
         let census = Arc::new(Census::default());
         loop {
             let accepted = tokio::select! {
@@ -88,7 +87,7 @@ impl Server {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer, &census, &input_bytes),
+                Ok((stream, peer)) => self.admit(stream, peer, &census, &input_budget),
                 Err(error) => {
                     tracing::error!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -102,7 +101,7 @@ impl Server {
         stream: TcpStream,
         peer: SocketAddr,
         census: &Arc<Census>,
-        input_bytes: &Arc<Semaphore>,
+        input_budget: &InputBudget,
     ) {
         let config = self.core.live_config.get();
         let address = peer.ip();
@@ -115,12 +114,7 @@ impl Server {
             tracing::warn!(%peer, "connection refused: too many connections");
             return;
         };
-        let serve = connection::serve(
-            Arc::clone(&self.core),
-            stream,
-            peer,
-            Arc::clone(input_bytes),
-        );
+        let serve = connection::serve(Arc::clone(&self.core), stream, peer, input_budget.clone());
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let _seat = seat;

@@ -354,8 +354,8 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         Long,
         "268435456",
         AtLeast(1),
-        "The most bytes of requests in memory, of all connections together. Reading pauses at \
-         this limit. At least `socket.request.max.bytes`.",
+        "The most bytes of requests in memory, of all connections together, but for one request. \
+         Reading pauses at this limit. At least `socket.request.max.bytes`.",
     ),
     broker(
         "socket.request.max.bytes",

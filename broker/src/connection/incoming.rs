@@ -1,6 +1,5 @@
 //! The reading half of a connection: length-prefixed frames within limits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -8,9 +7,9 @@ use ottla_protocol::ApiKey;
 use ottla_protocol::frame::{FrameError, PREFIX_LEN, frame_len};
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use super::input_budget::{InputBudget, Share};
 use crate::config::BrokerConfig;
 
 /// Longest frame of any API but Produce.
@@ -44,36 +43,32 @@ pub(super) enum InputError {
 pub(super) struct Frame {
     pub(super) bytes: Bytes,
     /// The frame's share of the bytes that all connections together may hold.
-    pub(super) held: Option<OwnedSemaphorePermit>,
+    pub(super) held: Share,
 }
 
 /// A frame whose length is known and that is not whole yet.
 struct Begun {
     len: usize,
-    held: Option<OwnedSemaphorePermit>,
+    held: Share,
 }
 
 pub(super) struct Incoming {
     reader: OwnedReadHalf,
     buffer: BytesMut,
     begun: Option<Begun>,
-    input_bytes: Arc<Semaphore>,
+    budget: InputBudget,
     max_frame: usize,
     idle: Duration,
     last_input: Instant,
 }
 
 impl Incoming {
-    pub(super) fn new(
-        reader: OwnedReadHalf,
-        input_bytes: Arc<Semaphore>,
-        config: &BrokerConfig,
-    ) -> Self {
+    pub(super) fn new(reader: OwnedReadHalf, budget: InputBudget, config: &BrokerConfig) -> Self {
         Self {
             reader,
             buffer: BytesMut::new(),
             begun: None,
-            input_bytes,
+            budget,
             max_frame: config.socket_request_max_bytes,
             idle: config.connections_max_idle,
             last_input: Instant::now(),
@@ -133,7 +128,8 @@ impl Incoming {
             }
         }
         self.buffer.advance(PREFIX_LEN);
-        Ok(Some(Begun { len, held: None }))
+        let held = Share::default();
+        Ok(Some(Begun { len, held }))
     }
 
     /// Makes room for more input. What a frame needs beyond a small buffer is taken from what all
@@ -148,15 +144,11 @@ impl Incoming {
         };
         let step = (begun.len - self.buffer.len()).clamp(READ_BYTES, GROW_BYTES);
         let share = u32::try_from(step).unwrap_or(u32::MAX);
-        let acquire = Arc::clone(&self.input_bytes).acquire_many_owned(share);
-        let acquired = timeout_at(self.last_input + STALL_TIMEOUT, acquire).await;
-        let more = acquired
+        let extend = self.budget.extend(&mut begun.held, share);
+        let extended = timeout_at(self.last_input + STALL_TIMEOUT, extend).await;
+        extended
             .map_err(|_| InputError::Crowded)?
             .map_err(|_| InputError::Idle)?;
-        match &mut begun.held {
-            Some(held) => held.merge(more),
-            None => begun.held = Some(more),
-        }
         self.buffer.reserve(step);
         Ok(())
     }
