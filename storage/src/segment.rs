@@ -207,24 +207,21 @@ impl Segment {
         }
         let mut index = self.index.write();
         if index.is_none() {
-            let scan = match self.load_index(i64::MAX)? {
-                Some(scan) => scan,
-                None => self.scan(SegmentIndex::default(), &Check::HEADERS)?,
-            };
-            *index = Some(self.judge(scan));
+            *index = Some(self.judge(self.load_index()?));
         }
         Ok(answer(index.get_or_insert_default()))
     }
 
-    /// The stored index of records below `trusted_below`, completed from the batches, or `None`
-    /// when it is not there or not right.
-    pub(crate) fn load_index(&self, trusted_below: i64) -> io::Result<Option<SegmentScan>> {
-        let trusted = trusted_below.saturating_sub(self.base_offset);
-        let Some(index) = SegmentIndex::read(&self.home, self, trusted) else {
-            return Ok(None);
-        };
-        let scan = self.scan(index, &Check::HEADERS)?;
-        Ok((scan.consistent && scan.invalid.is_none()).then_some(scan))
+    /// The stored index, completed from the batches; made of them when it is not there. If it
+    /// contradicts them, either may be damaged.
+    fn load_index(&self) -> io::Result<SegmentScan> {
+        let stored = SegmentIndex::read(&self.home, self, i64::MAX);
+        let was_there = stored.is_some();
+        let scan = self.scan(stored.unwrap_or_default(), &Check::HEADERS)?;
+        if was_there && !(scan.consistent && scan.invalid.is_none()) {
+            return self.scan(SegmentIndex::default(), &Check::ALL);
+        }
+        Ok(scan)
     }
 
     /// Goes through the batches from the last ones that `index` knows to the end.
@@ -268,7 +265,7 @@ impl Segment {
         })
     }
 
-    /// Makes the index anew from the batches.
+    /// Makes the index anew from the batches, which may be what is damaged.
     fn rebuild_index(&self) -> io::Result<()> {
         tracing::warn!(
             dir = %self.home.dir.display(),
@@ -276,7 +273,7 @@ impl Segment {
             "index is wrong and is rebuilt"
         );
         let mut index = self.index.write();
-        let scan = self.scan(SegmentIndex::default(), &Check::HEADERS)?;
+        let scan = self.scan(SegmentIndex::default(), &Check::ALL)?;
         *index = Some(self.judge(scan));
         Ok(())
     }

@@ -273,6 +273,11 @@ fn scan_tail(segments: &[Arc<Segment>], tail: Tail, stored_start: i64) -> io::Re
         }
         let mut scan = segment.scan(segment.stored_index(verify_from), &check)?;
         if !scan.consistent {
+            // Either may be damaged, the index or the batches.
+            let check = Check {
+                crc_from: i64::MIN,
+                ..check
+            };
             scan = segment.scan(SegmentIndex::default(), &check)?;
         }
         result.found.end = scan.next_offset;

@@ -9,7 +9,7 @@ use super::{Bound, Log, TimestampOffset};
 use crate::error::ReadError;
 use crate::index::TimeEntry;
 use crate::offsets::LogPosition;
-use crate::segment::{Batch, ScanError, Segment};
+use crate::segment::{Batch, ScanError, Segment, SegmentIndex};
 
 impl Log {
     /// The first record whose timestamp is `timestamp` or later, in milliseconds. Decompresses
@@ -88,6 +88,7 @@ fn search(
 ) -> Result<Option<TimestampOffset>, ReadError> {
     let largest = segment.largest_timestamp()?;
     if largest.is_none_or(|largest| largest.timestamp < timestamp) {
+        verify_newest(segment)?;
         segment.check_whole()?;
         return Ok(None);
     }
@@ -112,6 +113,21 @@ fn search(
     }
     segment.check_whole()?;
     Ok(None)
+}
+
+/// Verifies what tells the newest timestamp: the batch of the last time entry, which must have it,
+/// and those behind the last offset entry. Damaged, one of them may hold a newer one.
+fn verify_newest(segment: &Segment) -> Result<(), ReadError> {
+    segment.offset_of_time_entry(|index| index.time_below(i64::MAX))?;
+    let from = segment.with_index(SegmentIndex::last_position)?;
+    let mut scanner = segment.scanner(from..segment.size())?;
+    while let Some(batch) = scanner
+        .next_batch()
+        .map_err(|error| segment.corrupt(error))?
+    {
+        verified(segment, &batch)?;
+    }
+    Ok(())
 }
 
 /// The first batch with the newest timestamp between offset `start` and `end`.

@@ -68,6 +68,12 @@ pub(crate) struct Check {
 }
 
 impl Check {
+    /// Verify every batch.
+    pub(crate) const ALL: Self = Self {
+        crc_from: i64::MIN,
+        stop_at: i64::MAX,
+    };
+
     /// Look at headers only, to the end.
     pub(crate) const HEADERS: Self = Self {
         crc_from: i64::MAX,
@@ -93,6 +99,13 @@ impl SegmentIndex {
     /// The newest timestamp, with the last offset of the first batch that has it.
     pub(crate) fn largest(&self) -> Option<TimeEntry> {
         self.largest
+    }
+
+    /// Where the batch of the last offset entry starts. The time entries know the newest timestamp
+    /// up to there; of later batches it is known from their headers only.
+    pub(crate) fn last_position(&self) -> u64 {
+        let last = self.offset.last();
+        last.map_or(0, |entry| u64::from(entry.position))
     }
 
     /// The last time entry older than `timestamp`.

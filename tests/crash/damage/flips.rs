@@ -252,3 +252,14 @@ fn no_flipped_bit_and_no_cut_of_a_closed_directory_goes_unnoticed() {
 fn no_flipped_bit_and_no_cut_of_a_killed_directory_goes_unnoticed() {
     flip_and_cut(Size::Small, false);
 }
+
+/// Found by a run of all cases: the newest timestamp, of a batch that no index entry vouches for.
+#[test]
+fn flips_that_went_unnoticed_once_are_noticed() {
+    let subject = Subject::new(Size::Large, true);
+    for topic in TOPICS {
+        let segment = format!("{topic}-0/00000000000000000590.log");
+        let outcome = subject.suffer(&Path::new(DIR).join(segment), Harm::Flip(43_608));
+        assert_eq!(outcome, Ok(Outcome::Spoiled));
+    }
+}

@@ -155,3 +155,46 @@ fn a_batch_whose_newest_time_is_damaged_is_not_passed_over() {
     assert!(log.offset_for_timestamp(20).is_err());
     assert!(log.offset_for_timestamp(30).is_err());
 }
+
+/// Once, nothing was as new as the last batch of a segment, or the next segment had the answer.
+#[test]
+fn a_batch_whose_newest_time_is_damaged_is_missed_by_no_lookup() {
+    // The index vouches for the newest batch, or it does not.
+    for batches in 25..=30 {
+        damage_each_of(batches);
+    }
+}
+
+fn damage_each_of(count: i64) {
+    let config = LogConfig {
+        index_interval_bytes: 500,
+        ..small_segments()
+    };
+    let disk = MemoryDisk::durable();
+    let log = open(&disk, config.clone(), Tail::Clean);
+    let newest = |batch: i64| (batch + 1) * 10;
+    for batch in 0..count {
+        append_at(&log, &[newest(batch) - 2, newest(batch)]);
+    }
+    // The last batch is verified at a start.
+    append_at(&log, &[1, 3]);
+    let segments = log.segments_info().unwrap();
+    log.close().unwrap();
+    let intact = files(&disk);
+    let in_first = u64::try_from(segments[1].base_offset / 2).unwrap();
+    let size = usize::try_from(segments[0].size / in_first).unwrap();
+    for batch in 0..count {
+        let mut segments = segments.iter();
+        let segment = segments.rfind(|segment| segment.base_offset <= batch * 2);
+        let base_offset = segment.unwrap().base_offset;
+        let mut damaged = intact.clone();
+        let file = damaged.get_mut(&format!("{base_offset:020}.log")).unwrap();
+        let position = usize::try_from(batch - base_offset / 2).unwrap() * size;
+        file[position + 35..position + 43].copy_from_slice(&(newest(batch) - 1).to_be_bytes());
+        let opened = try_open(&disk_of(&damaged), config.clone(), Tail::Clean);
+        if let Ok(log) = opened {
+            let found = log.offset_for_timestamp(newest(batch));
+            assert!(found.is_err(), "{batch}: {found:?}");
+        }
+    }
+}
