@@ -212,20 +212,28 @@ impl Commands {
     }
 }
 
-/// Runs the coordinator's commands, one after the other, until `stop`.
+/// Runs the coordinator's commands, one after the other, until `stop`, which it does not outlast: what
+/// it waits for may never come when others have stopped before it.
 ///
 /// # Cancel safety
 /// Dropping it loses nothing: markers that are missing are ordered again at the next start.
-pub(crate) async fn run(core: Arc<Core>, mut waiting: Waiting, stop: CancellationToken) {
+pub(crate) async fn run(core: Arc<Core>, waiting: Waiting, stop: CancellationToken) {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = run_all(&core, waiting) => {}
+    }
+}
+
+async fn run_all(core: &Arc<Core>, mut waiting: Waiting) {
     loop {
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
-            () = waiting.reserve.notified() => reserve_producer_ids(&core).await,
+            () = waiting.reserve.notified() => reserve_producer_ids(core).await,
             order = waiting.orders.recv() => match order {
                 None => return,
                 Some(Order { transactional_id, producer, markers }) => {
-                    write_markers(&core, transactional_id, producer, markers).await;
+                    write_markers(core, transactional_id, producer, markers).await;
                 }
             },
         }

@@ -1,6 +1,7 @@
 //! Signals: the first one drains, the second one does not wait.
 
 use std::path::Path;
+use std::thread;
 
 use ottla_tests::serving::{Serving, serve};
 use rustix::process::Signal;
@@ -22,6 +23,22 @@ fn either_signal_stops_the_broker_cleanly() {
         assert_eq!(broker.wait(), Some(0));
         assert!(is_marked(data.path()));
     }
+}
+
+/// Once, one in thirty waited for ever for producer ids that it had just asked for.
+#[test]
+fn a_broker_that_is_stopped_as_soon_as_it_listens_ends() {
+    let start_and_stop = || {
+        let data = TempDir::with_prefix("ottla-stop-").expect("a temporary directory");
+        let mut broker = Serving::start(serve(data.path()));
+        broker.signal(Signal::TERM);
+        assert_eq!(broker.wait(), Some(0));
+    };
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..25).for_each(|_| start_and_stop()));
+        }
+    });
 }
 
 #[test]
