@@ -165,19 +165,24 @@ fn commit_offset(transactional_id: &'static str, producer: (i64, i16)) -> TxnOff
     }
 }
 
+/// The group has no offset, and none that waits for a transaction.
+async fn assert_no_offset(world: &World) {
+    let place = Place {
+        topic: ORDERS,
+        partition: 0,
+    };
+    let mut link = world.link("consumer");
+    let offset = fetch_offsets(world, &mut link, GROUP, place, true).await;
+    assert_eq!(offset.unwrap(), 0, "not an unstable one");
+}
+
 #[tokio::test(start_paused = true)]
 async fn offsets_that_wait_for_a_transaction_that_the_coordinator_lost_are_forgotten() {
     let (world, mut link, producer) = begin().await;
     let request = commit_offset(TRANSACTIONAL_ID, producer);
     assert!(timeout(Duration::ZERO, link.ask(request)).await.is_err());
     kill(&world).await;
-    let place = Place {
-        topic: ORDERS,
-        partition: 0,
-    };
-    let mut link = world.link("consumer");
-    let offset = fetch_offsets(&world, &mut link, GROUP, place, true).await;
-    assert_eq!(offset.unwrap(), 0, "not an unstable one");
+    assert_no_offset(&world).await;
 }
 
 /// They have a partition and a group in common, and come due at the same moment.
@@ -205,11 +210,5 @@ async fn transactions_that_time_out_while_the_broker_is_down_are_all_aborted() {
     let states = answer.transaction_states.iter();
     let states: Vec<_> = states.map(|of| of.transaction_state.to_string()).collect();
     assert_eq!(states, ["CompleteAbort"; 2]);
-    let place = Place {
-        topic: ORDERS,
-        partition: 0,
-    };
-    let mut link = world.link("consumer");
-    let offset = fetch_offsets(&world, &mut link, GROUP, place, true).await;
-    assert_eq!(offset.unwrap(), 0, "not an unstable one");
+    assert_no_offset(&world).await;
 }
