@@ -314,15 +314,16 @@ async fn a_pattern_finds_topics_that_come_later(protocol: GroupProtocol) {
     assert_eq!(topics, ["orders-eu", "orders-us"]);
 }
 
+async fn static_member(world: &World, instance: &str) -> Consumer {
+    let instance = Some(instance.to_owned());
+    let builder = world.member();
+    let builder = builder.with(|config| config.group_instance_id(instance));
+    builder.build().await.unwrap()
+}
+
 async fn a_static_member_comes_back_to_its_partitions_without_a_rebalance(protocol: GroupProtocol) {
     let world = World::of(protocol, 2).await;
-    let start = async |instance: &str| {
-        let instance = Some(instance.to_owned());
-        let builder = world
-            .member()
-            .with(|config| config.group_instance_id(instance));
-        builder.build().await.unwrap()
-    };
+    let start = |instance| static_member(&world, instance);
     let mut first = start("one").await;
     assigned(&mut first).await;
     let mut second = start("two").await;
@@ -338,13 +339,7 @@ async fn a_static_member_comes_back_to_its_partitions_without_a_rebalance(protoc
 #[tokio::test(start_paused = true)]
 async fn a_static_leader_that_comes_back_notices_new_partitions() {
     let world = World::new(1).await;
-    let start = async || {
-        let instance = Some("one".to_owned());
-        let builder = world
-            .member()
-            .with(|config| config.group_instance_id(instance));
-        builder.build().await.unwrap()
-    };
+    let start = || static_member(&world, "one");
     let mut consumer = start().await;
     assigned(&mut consumer).await;
     let generation = consumer.group_metadata().unwrap().generation_id;
@@ -361,13 +356,7 @@ async fn a_static_leader_that_comes_back_notices_new_partitions() {
 #[tokio::test(start_paused = true)]
 async fn a_second_holder_of_an_instance_id_ends_the_first() {
     let world = World::new(1).await;
-    let start = async || {
-        let instance = Some("one".to_owned());
-        let builder = world
-            .member()
-            .with(|config| config.group_instance_id(instance));
-        builder.build().await.unwrap()
-    };
+    let start = || static_member(&world, "one");
     let mut first = start().await;
     assigned(&mut first).await;
     let mut second = start().await;
